@@ -1,0 +1,39 @@
+# The libraries we build on, as targets masque::wolfssl, masque::nghttp2 and, for
+# the program, masque::uv, masque::cares, masque::cyaml.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+if(MASQUE_DEPS STREQUAL "cache")
+  # The prefix that cmake/dependencies.sh filled; -DMASQUE_PREFIX= names another one.
+  if(NOT MASQUE_PREFIX)
+    execute_process(COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/dependencies.sh prefix
+      OUTPUT_VARIABLE MASQUE_PREFIX OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  endif()
+  if(NOT EXISTS ${MASQUE_PREFIX}/lib/libwolfssl.a)
+    message(FATAL_ERROR "The protocol libraries are not built (${MASQUE_PREFIX}). "
+      "Run `sh cmake/dependencies.sh build`, or configure with -DMASQUE_DEPS=system.")
+  endif()
+  add_library(masque_wolfssl STATIC IMPORTED)
+  set_target_properties(masque_wolfssl PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libwolfssl.a
+    INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_LINK_LIBRARIES "m;Threads::Threads")
+  add_library(masque_nghttp2 STATIC IMPORTED)
+  set_target_properties(masque_nghttp2 PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libnghttp2.a
+    INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_COMPILE_DEFINITIONS NGHTTP2_STATICLIB)
+  add_library(masque::wolfssl ALIAS masque_wolfssl)
+  add_library(masque::nghttp2 ALIAS masque_nghttp2)
+else()
+  # The floors close known holes; see cmake/versions.
+  pkg_check_modules(WOLFSSL REQUIRED IMPORTED_TARGET GLOBAL wolfssl>=5.9.1)
+  pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET GLOBAL libnghttp2>=1.68.1)
+  add_library(masque::wolfssl ALIAS PkgConfig::WOLFSSL)
+  add_library(masque::nghttp2 ALIAS PkgConfig::NGHTTP2)
+endif()
+
+if(MASQUE_PROGRAM)
+  pkg_check_modules(UV REQUIRED IMPORTED_TARGET GLOBAL libuv>=1.44)
+  pkg_check_modules(CARES REQUIRED IMPORTED_TARGET GLOBAL libcares>=1.18)
+  pkg_check_modules(CYAML REQUIRED IMPORTED_TARGET GLOBAL libcyaml>=1.3)
+  add_library(masque::uv ALIAS PkgConfig::UV)
+  add_library(masque::cares ALIAS PkgConfig::CARES)
+  add_library(masque::cyaml ALIAS PkgConfig::CYAML)
+endif()

@@ -1,0 +1,68 @@
+/*
+ * masqueproxy/auth.h: who may open tunnels.
+ *
+ * Every request passes one door. There the methods of the configuration are
+ * asked in their order; the first that does not answer MASQUE_AUTH_NEXT has
+ * decided. When all answer NEXT the request is denied. No code reaches a dial
+ * without an allow verdict for this very request.
+ */
+#ifndef MASQUE_AUTH_H
+#define MASQUE_AUTH_H
+
+#include <masqueproxy/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum masque_verdict {
+    MASQUE_AUTH_NEXT, /* not a credential of this method */
+    MASQUE_AUTH_ALLOW,
+    MASQUE_AUTH_DENY,       /* 403; counts as a failed authentication */
+    MASQUE_AUTH_PENDING,    /* masque_authorized() will be called */
+    MASQUE_AUTH_UNAVAILABLE /* 503: the check can't be made now; doesn't count */
+} masque_verdict;
+
+/* What a method may look at. All pointers are valid during the call only. */
+typedef struct masque_auth_request {
+    masque_tunnel_id tunnel;      /* for masque_authorized() */
+    const masque_address *client; /* as given to masque_accept() */
+    /* The one credential of the request: the value of Proxy-Authorization, or of
+       Authorization when that is absent (RFC 9110 11.7, 11.6). Split at the
+       first space; the scheme's case is as received, compare it without. Both
+       empty (length 0) when there is none. */
+    const char *scheme;
+    size_t scheme_length;
+    const char *credential;
+    size_t credential_length;
+} masque_auth_request;
+
+/*
+ * A method. The table and CONTEXT are used by every engine that has the
+ * configuration, from that engine's thread; they must be immutable or do their
+ * own locking. The library keeps a copy of the table.
+ */
+typedef struct masque_auth_method {
+    /* A word for logs and metrics, e.g. "preshared"; static. Mandatory. */
+    const char *name;
+    /* Mandatory. Must not call the engine. On MASQUE_AUTH_PENDING it has taken
+       note of request->tunnel; a MASQUE_EVENT_AUTHORIZE follows, and the host
+       calls masque_authorized() once, in this or a later turn of its loop. */
+    masque_verdict (*check)(void *context, const masque_auth_request *request);
+    /* Called once when the last user of the configuration is gone. May be NULL. */
+    void (*release)(void *context);
+    void *context;
+} masque_auth_method;
+
+/* The longest pre-shared key, in bytes. */
+#define MASQUE_PRESHARED_KEY_MAX 256
+/* The shortest that is taken: below it a key can be guessed. */
+#define MASQUE_PRESHARED_KEY_MIN 8
+/* The longest name of a key. */
+#define MASQUE_PRESHARED_NAME_MAX 63
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MASQUE_AUTH_H */

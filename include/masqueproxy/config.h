@@ -1,0 +1,85 @@
+/*
+ * masqueproxy/config.h: what a proxy is told before it runs.
+ *
+ * Build one, seal it, give it to engines. A sealed configuration never changes
+ * and may be shared by threads; it is counted, and freed with its last user. To
+ * change something build another and hand it over with masque_engine_set_config():
+ * live connections keep the one they began with.
+ *
+ * All functions but retain and release belong to the building thread.
+ */
+#ifndef MASQUE_CONFIG_H
+#define MASQUE_CONFIG_H
+
+#include <masqueproxy/auth.h>
+#include <masqueproxy/base.h>
+#include <masqueproxy/limits.h>
+#include <masqueproxy/policy.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct masque_config masque_config;
+
+/* A new, empty configuration with default limits, counted once for the caller.
+   RUNTIME's allocator and random source are used (copied); its log is not.
+   Returns NULL without memory. */
+MASQUE_EXTERN masque_config *masque_config_new(const masque_runtime *runtime);
+
+/* One user more. Any thread. Returns CONFIG. */
+MASQUE_EXTERN masque_config *masque_config_retain(masque_config *config);
+
+/* One user less; frees it (keys are wiped) after the last. NULL is fine. Any thread. */
+MASQUE_EXTERN void masque_config_release(masque_config *config);
+
+/* Every setter below copies what it is given. They return MASQUE_ERR_STATE on a
+   sealed configuration, MASQUE_ERR_NO_MEMORY, and what is said. After an error
+   the configuration is as before. */
+
+/* The server's certificate chain and private key, both PEM. Checked when sealed. */
+MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
+                                                const void *key_pem, size_t key_length);
+
+/* 32 bytes that seal session tickets (RFC 8446 4.6.1). Engines, processes and
+   machines that share them resume each other's sessions. Call again for older
+   keys that still open tickets, at most 3; the first one seals. Without a call
+   a random key is made when sealed. MASQUE_ERR_INVALID: too many. */
+#define MASQUE_TICKET_KEY_LENGTH 32
+MASQUE_EXTERN int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE_TICKET_KEY_LENGTH]);
+
+/* Replaces all limits. MASQUE_ERR_INVALID: one is out of range, see
+   masque_limits_check(). */
+MASQUE_EXTERN int masque_config_set_limits(masque_config *config, const masque_limits *limits);
+
+/* The limits in force. Valid as long as CONFIG. */
+MASQUE_EXTERN const masque_limits *masque_config_limits(const masque_config *config);
+
+/* Adds a key of the Preshared scheme: `Proxy-Authorization: Preshared KEY`. All
+   keys are compared, each in constant time. NAME appears in metrics, never the
+   key. MASQUE_ERR_INVALID: a length outside auth.h's bounds, a byte in the key
+   that is not visible ASCII, or a NAME that exists. */
+MASQUE_EXTERN int masque_config_add_preshared(masque_config *config, const char *name, const char *key, size_t length);
+
+/* Adds a method after those that exist. MASQUE_ERR_INVALID: a mandatory slot is
+   NULL. On success the library calls METHOD->release once, later. */
+MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method);
+
+/* Adds a rule; the order among allow rules, and among deny rules, is free.
+   MASQUE_ERR_INVALID: a prefix with host bits or a wrong length or range. */
+MASQUE_EXTERN int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule);
+
+/* Names an address this proxy listens on (port set) or sends from (port 0). */
+MASQUE_EXTERN int masque_config_add_own_address(masque_config *config, const masque_address *address);
+
+/* Checks everything and closes CONFIG for changes. MASQUE_ERR_NO_CREDENTIALS,
+   MASQUE_ERR_NO_AUTH, MASQUE_ERR_CERTIFICATE, MASQUE_ERR_PRIVATE_KEY,
+   MASQUE_ERR_KEY_MISMATCH, MASQUE_ERR_CRYPTO; it can be corrected and sealed
+   again then. */
+MASQUE_EXTERN int masque_config_seal(masque_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MASQUE_CONFIG_H */

@@ -1,0 +1,238 @@
+/*
+ * masqueproxy/engine.h: the proxy itself, without input and output.
+ *
+ * The host's loop, in short (examples/epoll.c is a whole one):
+ *
+ *   a socket was accepted        masque_accept()
+ *   it is readable               masque_conn_reserve(), read(), masque_conn_commit()
+ *   it is writable               masque_conn_pull(), writev(), masque_conn_pulled()
+ *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
+ *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
+ *   after any of these           masque_next_event() until it returns false
+ *   masque_deadline() is due     masque_tick()
+ *
+ * Rules for all functions here. An engine belongs to one thread at a time. No
+ * function calls back into the host but through masque_runtime and
+ * masque_auth_method, and those must not call the engine. Functions that take
+ * NOW never take an earlier one than before. A handle that outlived its object
+ * gives MASQUE_ERR_STALE (or 0 bytes, 0 pieces) and has no effect, so a late
+ * completion is harmless.
+ *
+ * Copies. A byte from a target to the client is written into library memory by
+ * the host's readv(), copied once by wolfSSL into its record buffer, encrypted
+ * there, and copied once from there into the output that writev() takes. A byte
+ * from the client is written into library memory by read(), copied once into
+ * wolfSSL's record buffer, decrypted there, and copied once into the memory
+ * that writev() takes. The library itself makes no other copy, but of pieces
+ * under 4 KiB, which it gathers.
+ */
+#ifndef MASQUE_ENGINE_H
+#define MASQUE_ENGINE_H
+
+#include <masqueproxy/base.h>
+#include <masqueproxy/config.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct masque_engine masque_engine;
+
+/* A new engine with CONFIG (sealed; counted), which it uses for connections
+   accepted from now on. RUNTIME is copied. Returns 0, MASQUE_ERR_NO_MEMORY,
+   MASQUE_ERR_STATE (not sealed), MASQUE_ERR_INVALID (no random source) or
+   MASQUE_ERR_CRYPTO; *ENGINE is NULL then. */
+MASQUE_EXTERN int masque_engine_new(masque_engine **engine, masque_config *config, const masque_runtime *runtime);
+
+/* Frees everything at once; no further events, the host closes its sockets.
+   NULL is fine. */
+MASQUE_EXTERN void masque_engine_free(masque_engine *engine);
+
+/* Uses CONFIG for connections from now on. Authentication of new requests on
+   live connections follows it too, so that a removed key is refused at once.
+   Errors as masque_engine_new(); the old one stays then. */
+MASQUE_EXTERN int masque_engine_set_config(masque_engine *engine, masque_config *config);
+
+/* --- connections ------------------------------------------------------------ */
+
+/* A client's transport was accepted: a byte stream that begins with TLS. USER comes
+   back in the connection's events. Returns its handle, or 0 with *ERROR set: MASQUE_ERR_OVERLOAD (a limit on
+   connections), MASQUE_ERR_DRAINED, MASQUE_ERR_NO_MEMORY; the host closes the socket then. */
+MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user,
+                                           masque_time now, int *error);
+
+/* Memory to read ciphertext into, up to masque_iovec.length bytes. Valid until
+   the matching commit, or the next reserve of any connection of this engine.
+   False: don't read now; a MASQUE_EVENT_CONN_INPUT says when. */
+MASQUE_EXTERN bool masque_conn_reserve(masque_engine *engine, masque_conn_id conn, masque_iovec *piece);
+
+/* LENGTH bytes were read into the reserved memory. They are processed before it
+   returns. Returns 0 or MASQUE_ERR_STALE, MASQUE_ERR_INVALID (more than was
+   reserved). Whatever the client did wrong is not an error here: the connection
+   ends by itself, with events. */
+MASQUE_EXTERN int masque_conn_commit(masque_engine *engine, masque_conn_id conn, size_t length, masque_time now);
+
+/* The same for bytes in memory of the host's own, valid during the call: nothing
+   is copied that reserve would not have copied. MASQUE_ERR_STATE, and nothing was
+   taken: masque_conn_reserve() would have said false. */
+MASQUE_EXTERN int masque_conn_feed(masque_engine *engine, masque_conn_id conn, const void *bytes, size_t length,
+                                   masque_time now);
+
+/* The client's transport ended: ERROR 0 for an orderly end (read() gave 0),
+   MASQUE_ERR_TRANSPORT for a reset or failure. MASQUE_EVENT_CONN_END follows. */
+MASQUE_EXTERN int masque_conn_closed(masque_engine *engine, masque_conn_id conn, int error, masque_time now);
+
+/* Ciphertext for the client: fills at most COUNT pieces and returns how many. 0:
+   there is nothing; MASQUE_EVENT_CONN_OUTPUT says when. The memory is valid
+   until the next call for this connection. Pulling again without pulled gives
+   the same bytes, perhaps with more behind them. */
+MASQUE_EXTERN size_t masque_conn_pull(masque_engine *engine, masque_conn_id conn, masque_iovec *pieces, size_t count,
+                                      masque_time now);
+
+/* The first LENGTH of the pulled bytes were written. After a short write the host
+   waits until the socket is writable and pulls again. MASQUE_ERR_INVALID: more
+   than was pulled. */
+MASQUE_EXTERN int masque_conn_pulled(masque_engine *engine, masque_conn_id conn, size_t length, masque_time now);
+
+/* --- decisions asked of the host --------------------------------------------- */
+
+typedef enum masque_lookup {
+    MASQUE_LOOKUP_OK,        /* also with no address: the name has none of this family */
+    MASQUE_LOOKUP_NOT_FOUND, /* NXDOMAIN */
+    MASQUE_LOOKUP_FAILED,    /* SERVFAIL, REFUSED, malformed, … */
+    MASQUE_LOOKUP_TIMEOUT
+} masque_lookup;
+
+/* The answer to a MASQUE_EVENT_RESOLVE for one family; both are to be given, in
+   any order, as soon as each is known (RFC 8305 3). ADDRESSES is copied; ports
+   are ignored, other families skipped. MASQUE_ERR_STATE: already answered. */
+MASQUE_EXTERN int masque_resolved(masque_engine *engine, masque_tunnel_id tunnel, masque_family family,
+                                  masque_lookup result, const masque_address *addresses, size_t count, masque_time now);
+
+typedef enum masque_dial_result {
+    MASQUE_DIAL_OK,
+    MASQUE_DIAL_REFUSED,
+    MASQUE_DIAL_UNREACHABLE, /* no route, host or network unreachable */
+    MASQUE_DIAL_TIMEOUT,
+    MASQUE_DIAL_FAILED,   /* any other failure of the target's side */
+    MASQUE_DIAL_EXHAUSTED /* the host has no descriptor, port or memory left: 503 */
+} masque_dial_result;
+
+/* Ties USER to an attempt; it comes back in CANCEL_DIAL, and in the tunnel's events
+   once the attempt has become the tunnel's target. */
+MASQUE_EXTERN int masque_attempt_set_user(masque_engine *engine, masque_attempt_id attempt, void *user);
+
+/* The answer to a MASQUE_EVENT_DIAL. With MASQUE_DIAL_OK the attempt's socket is
+   the tunnel's target from now on; for every other return value than 0 (the
+   attempt was cancelled, or lost the race) the host closes that socket. */
+MASQUE_EXTERN int masque_dialed(masque_engine *engine, masque_attempt_id attempt, masque_dial_result result,
+                                masque_time now);
+
+/* The late verdict of a method that answered MASQUE_AUTH_PENDING: ALLOW, DENY or
+   UNAVAILABLE. MASQUE_ERR_STATE: none is awaited; MASQUE_ERR_INVALID: another
+   verdict. */
+MASQUE_EXTERN int masque_authorized(masque_engine *engine, masque_tunnel_id tunnel, masque_verdict verdict,
+                                    masque_time now);
+
+/* --- tunnels ------------------------------------------------------------------ */
+
+/* Memory to read the target's bytes into: fills at most COUNT pieces and returns
+   how many. Valid until the matching commit or the next reserve of any tunnel.
+   0: don't read now; MASQUE_EVENT_TUNNEL_INPUT says when. */
+MASQUE_EXTERN size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id tunnel, masque_iovec *pieces,
+                                           size_t count);
+
+/* LENGTH bytes were read into the reserved pieces, in their order. */
+MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
+
+/* The target ended its direction (read() gave 0): carried to the client as the end
+   of the stream; the other direction stays open. */
+MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
+
+/* The target reset the connection, or it failed: carried to the client as a reset
+   (RFC 9113 8.5 CONNECT_ERROR). MASQUE_EVENT_TUNNEL_END follows. */
+MASQUE_EXTERN int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
+
+/* Bytes for the target: fills at most COUNT pieces and returns how many. 0: there
+   is nothing; MASQUE_EVENT_TUNNEL_OUTPUT says when. Valid until pulled. */
+MASQUE_EXTERN size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id tunnel, masque_iovec *pieces,
+                                        size_t count);
+
+/* The first LENGTH of the pulled bytes were taken by the target's socket; only now
+   the client gets flow-control credit for them (RFC 9113 5.2). */
+MASQUE_EXTERN int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
+
+/* --- events --------------------------------------------------------------------- */
+
+typedef enum masque_event_type {
+    MASQUE_EVENT_CONN_OUTPUT,   /* conn: masque_conn_pull() has bytes */
+    MASQUE_EVENT_CONN_INPUT,    /* conn: masque_conn_reserve() works again */
+    MASQUE_EVENT_CONN_FINISH,   /* conn: nothing more will be written; shutdown(SHUT_WR), go on reading */
+    MASQUE_EVENT_CONN_END,      /* conn: is gone; close the socket, with a reset if `reset` */
+    MASQUE_EVENT_AUTHORIZE,     /* tunnel: a method answered PENDING; text is its name */
+    MASQUE_EVENT_RESOLVE,       /* tunnel: look up text, AAAA and A, and answer masque_resolved() twice */
+    MASQUE_EVENT_DIAL,          /* tunnel, attempt: connect to address from source */
+    MASQUE_EVENT_CANCEL_DIAL,   /* attempt: is gone; close its socket */
+    MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes */
+    MASQUE_EVENT_TUNNEL_INPUT,  /* tunnel: masque_tunnel_reserve() works again */
+    MASQUE_EVENT_TUNNEL_FINISH, /* tunnel: all was pulled, the client ended; shutdown(SHUT_WR) */
+    MASQUE_EVENT_TUNNEL_END     /* tunnel: is gone; close the target's socket, with a reset if `reset` */
+} masque_event_type;
+
+typedef struct masque_event {
+    masque_event_type type;
+    masque_conn_id conn;       /* of connection events, and the connection of tunnel events */
+    masque_tunnel_id tunnel;   /* of tunnel events and DIAL */
+    masque_attempt_id attempt; /* of DIAL and CANCEL_DIAL */
+    void *user;                /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL) */
+    masque_address address;    /* DIAL: whom to connect to */
+    masque_address source;     /* DIAL: from where; family NONE: as the system chooses */
+    const char *text;          /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
+    bool reset;                /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
+    int error;                 /* CONN_END: a masque_error, 0 for an orderly end */
+} masque_event;
+
+/* Takes the next event into *EVENT; false when there is none. EVENT->text is valid
+   until the next call of any function of this engine. Every TUNNEL_END and
+   CONN_END comes exactly once; a tunnel that never had a target's socket has
+   none. Tunnels end before their connection. */
+MASQUE_EXTERN bool masque_next_event(masque_engine *engine, masque_event *event);
+
+/* --- time and end ----------------------------------------------------------------- */
+
+/* The moment at which masque_tick() is due, or MASQUE_NEVER. */
+MASQUE_EXTERN masque_time masque_deadline(const masque_engine *engine);
+
+/* Lets time pass: everything due at NOW happens. Early calls are harmless. */
+MASQUE_EXTERN void masque_tick(masque_engine *engine, masque_time now);
+
+/* Begins to drain: no new connections; HTTP/2 clients get GOAWAY (RFC 9113 6.8),
+   first with the last possible stream, a second later with the last accepted one;
+   requests in between get 503; live tunnels go on. When masque_engine_stats() says
+   no connections_active are left the engine can be freed. */
+MASQUE_EXTERN void masque_engine_drain(masque_engine *engine, masque_time now);
+
+/* Counters since masque_engine_new(). */
+typedef struct masque_stats {
+    uint64_t connections_total;
+    uint64_t connections_active;
+    uint64_t handshakes_failed;
+    uint64_t handshakes_resumed;
+    uint64_t requests_total;
+    uint64_t requests_200, requests_400, requests_403, requests_405, requests_431, requests_5xx;
+    uint64_t auth_failures;
+    uint64_t tunnels_total;  /* answered with success */
+    uint64_t tunnels_active; /* requests and tunnels that live */
+    uint64_t bytes_sent;     /* to targets */
+    uint64_t bytes_received; /* from targets */
+    uint64_t buffered_bytes; /* memory that holds tunnel data now */
+} masque_stats;
+
+/* Copies the counters. */
+MASQUE_EXTERN void masque_engine_stats(const masque_engine *engine, masque_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MASQUE_ENGINE_H */

@@ -1,0 +1,94 @@
+#include "auth/preshared.h"
+
+#include <string.h>
+
+void mq_preshared_init(mq_preshared *preshared, const masque_allocator *allocator,
+                       const uint8_t hmac_key[MQ_SECRET_DIGEST_LENGTH]) {
+    *preshared = (mq_preshared){.allocator = allocator};
+    memcpy(preshared->hmac_key, hmac_key, MQ_SECRET_DIGEST_LENGTH);
+}
+
+void mq_preshared_free(mq_preshared *preshared) {
+    const masque_allocator *allocator = preshared->allocator;
+    if (preshared->keys) {
+        mq_wipe(preshared->keys, preshared->count * sizeof *preshared->keys);
+    }
+    mq_free(allocator, preshared->keys);
+    mq_wipe(preshared, sizeof *preshared);
+    preshared->allocator = allocator;
+}
+
+static bool is_valid_key(const char *key, size_t length) {
+    if (length < MASQUE_PRESHARED_KEY_MIN || length > MASQUE_PRESHARED_KEY_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (key[i] <= ' ' || key[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_name(const mq_preshared *preshared, const char *name) {
+    for (size_t i = 0; i < preshared->count; i++) {
+        if (strcmp(preshared->keys[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key, size_t length) {
+    size_t name_length = strlen(name);
+    if (name_length == 0 || name_length > MASQUE_PRESHARED_NAME_MAX || has_name(preshared, name) ||
+        !is_valid_key(key, length)) {
+        return MASQUE_ERR_INVALID;
+    }
+    mq_preshared_key *keys =
+        mq_grow(preshared->allocator, preshared->keys, &preshared->capacity, preshared->count + 1, sizeof *keys);
+    if (!keys) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    preshared->keys = keys;
+    mq_preshared_key *slot = &keys[preshared->count];
+    int error = mq_secret_digest(slot->digest, preshared->hmac_key, key, length);
+    if (error) {
+        return error;
+    }
+    memcpy(slot->name, name, name_length + 1);
+    preshared->count++;
+    return 0;
+}
+
+static bool is_scheme(const char *text, size_t length) {
+    static const char name[] = "preshared";
+    if (length != sizeof name - 1) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if ((text[i] | 0x20) != name[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+masque_verdict mq_preshared_check(void *context, const masque_auth_request *request) {
+    const mq_preshared *preshared = context;
+    uint8_t digest[MQ_SECRET_DIGEST_LENGTH];
+    if (!is_scheme(request->scheme, request->scheme_length)) {
+        return MASQUE_AUTH_NEXT;
+    }
+    if (request->credential_length > MASQUE_PRESHARED_KEY_MAX) {
+        return MASQUE_AUTH_DENY;
+    }
+    if (mq_secret_digest(digest, preshared->hmac_key, request->credential, request->credential_length)) {
+        return MASQUE_AUTH_UNAVAILABLE;
+    }
+    unsigned fitting = 0;
+    for (size_t i = 0; i < preshared->count; i++) {
+        fitting |= mq_secret_same(digest, preshared->keys[i].digest);
+    }
+    return fitting ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
+}

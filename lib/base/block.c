@@ -1,0 +1,177 @@
+#include "base/block.h"
+
+#include <assert.h>
+#include <string.h>
+
+void mq_pool_init(mq_pool *pool, const masque_allocator *allocator) {
+    *pool = (mq_pool){.allocator = allocator};
+}
+
+void mq_pool_free(mq_pool *pool) {
+    assert(pool->live == 0);
+    while (pool->spare) {
+        mq_block *block = pool->spare;
+        pool->spare = block->next;
+        mq_free(pool->allocator, block);
+    }
+    pool->spare_count = 0;
+}
+
+mq_block *mq_block_new(mq_pool *pool) {
+    mq_block *block = pool->spare;
+    if (block) {
+        pool->spare = block->next;
+        pool->spare_count--;
+    } else {
+        block = mq_alloc(pool->allocator, sizeof *block);
+        if (!block) {
+            return NULL;
+        }
+    }
+    block->next = NULL;
+    block->references = 1;
+    block->used = 0;
+    pool->live++;
+    return block;
+}
+
+void mq_block_release(mq_pool *pool, mq_block *block) {
+    assert(block->references > 0);
+    if (--block->references > 0) {
+        return;
+    }
+    pool->live--;
+    if (pool->spare_count >= MQ_POOL_SPARE_MAX) {
+        mq_free(pool->allocator, block);
+        return;
+    }
+    block->next = pool->spare;
+    pool->spare = block;
+    pool->spare_count++;
+}
+
+static mq_slice *slice_at(const mq_queue *queue, uint32_t index) {
+    return &queue->slices[(queue->head + index) & (queue->capacity - 1)];
+}
+
+static int make_room(mq_queue *queue, mq_pool *pool) {
+    if (queue->count < queue->capacity) {
+        return 0;
+    }
+    uint32_t capacity = queue->capacity ? queue->capacity * 2 : 4;
+    mq_slice *slices = mq_alloc(pool->allocator, capacity * sizeof *slices);
+    if (!slices) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < queue->count; i++) {
+        slices[i] = *slice_at(queue, i);
+    }
+    mq_free(pool->allocator, queue->slices);
+    queue->slices = slices;
+    queue->capacity = capacity;
+    queue->head = 0;
+    return 0;
+}
+
+static void give_back_ring(mq_queue *queue, mq_pool *pool) {
+    mq_free(pool->allocator, queue->slices);
+    *queue = (mq_queue){.slices = NULL};
+}
+
+void mq_queue_clear(mq_queue *queue, mq_pool *pool) {
+    mq_queue_drop(queue, pool, queue->bytes);
+    assert(queue->count == 0);
+    give_back_ring(queue, pool);
+}
+
+int mq_queue_push(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end) {
+    assert(start < end && end <= block->used);
+    if (make_room(queue, pool)) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    *slice_at(queue, queue->count++) = (mq_slice){.block = block, .start = start, .end = end};
+    queue->bytes += end - start;
+    return 0;
+}
+
+mq_block *mq_queue_open_tail(const mq_queue *queue) {
+    if (!queue->count) {
+        return NULL;
+    }
+    const mq_slice *last = slice_at(queue, queue->count - 1);
+    mq_block *block = last->block;
+    bool ours = block->references == 1 && block->used == last->end && block->used < MQ_BLOCK_SIZE;
+    return ours ? block : NULL;
+}
+
+void mq_queue_extend_tail(mq_queue *queue, uint32_t length) {
+    mq_slice *last = slice_at(queue, queue->count - 1);
+    assert(last->block->used == last->end && length <= MQ_BLOCK_SIZE - last->end);
+    last->block->used += length;
+    last->end += length;
+    queue->bytes += length;
+}
+
+/* Copies behind the last slice, in a block of the queue's own. */
+static int append_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length) {
+    mq_block *tail = mq_queue_open_tail(queue);
+    if (tail && MQ_BLOCK_SIZE - tail->used >= length) {
+        memcpy(tail->bytes + tail->used, bytes, length);
+        mq_queue_extend_tail(queue, length);
+        return 0;
+    }
+    mq_block *own = mq_block_new(pool);
+    if (!own) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    memcpy(own->bytes, bytes, length);
+    own->used = length;
+    int error = mq_queue_push(queue, pool, own, 0, length);
+    if (error) {
+        mq_block_release(pool, own);
+    }
+    return error;
+}
+
+int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end) {
+    if (queue->count && end - start <= MQ_COPY_MAX) {
+        return append_copy(queue, pool, block->bytes + start, end - start);
+    }
+    block->references++;
+    int error = mq_queue_push(queue, pool, block, start, end);
+    if (error) {
+        block->references--;
+    }
+    return error;
+}
+
+size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count) {
+    size_t filled = 0;
+    while (filled < count && filled < queue->count) {
+        const mq_slice *slice = slice_at(queue, (uint32_t)filled);
+        pieces[filled++] =
+            (masque_iovec){.base = slice->block->bytes + slice->start, .length = slice->end - slice->start};
+    }
+    return filled;
+}
+
+void mq_queue_drop(mq_queue *queue, mq_pool *pool, size_t length) {
+    assert(length <= queue->bytes);
+    queue->bytes -= length;
+    while (length > 0) {
+        mq_slice *slice = slice_at(queue, 0);
+        uint32_t have = slice->end - slice->start;
+        if (have > length) {
+            slice->start += (uint32_t)length;
+            return;
+        }
+        length -= have;
+        mq_block_release(pool, slice->block);
+        queue->head = (queue->head + 1) & (queue->capacity - 1);
+        queue->count--;
+    }
+    /* An idle tunnel holds no memory but its own (a ring over 4 slices is not kept either). */
+    if (!queue->count && queue->slices) {
+        give_back_ring(queue, pool);
+    }
+}

@@ -1,0 +1,92 @@
+/*
+ * base/block.h: the memory that tunnelled bytes live in.
+ *
+ * A block holds what one full TLS record carries. Blocks are counted: a record
+ * with data of several streams is shared by their queues. A queue is a list of
+ * slices of blocks, in order. Whoever writes the bytes (a target's readv(), or
+ * wolfSSL) writes them into a block; from there on only references move, but
+ * for pieces under MQ_COPY_MAX, which are gathered so that a peer can't pin a
+ * block a byte.
+ *
+ * A block read from a target begins its payload after MQ_BLOCK_HEADROOM bytes:
+ * room for the HTTP/2 frame header (RFC 9113 4.1), so that header and payload
+ * go to TLS as one piece that fills one record (RFC 8446 5.1).
+ */
+#ifndef MQ_BASE_BLOCK_H
+#define MQ_BASE_BLOCK_H
+
+#include "base/memory.h"
+
+#define MQ_BLOCK_SIZE 16384u
+#define MQ_BLOCK_HEADROOM 9u
+#define MQ_BLOCK_PAYLOAD (MQ_BLOCK_SIZE - MQ_BLOCK_HEADROOM)
+/* Pieces up to this size are copied behind the last slice where they can be;
+   a bound on memory held a byte: 8 times at worst. */
+#define MQ_COPY_MAX 4096u
+/* Blocks a pool keeps for reuse: 1 MiB. */
+#define MQ_POOL_SPARE_MAX 64u
+
+typedef struct mq_block {
+    struct mq_block *next; /* in the pool */
+    uint32_t references;
+    uint32_t used; /* end of the bytes written, <= MQ_BLOCK_SIZE */
+    uint8_t bytes[MQ_BLOCK_SIZE];
+} mq_block;
+
+typedef struct mq_pool {
+    const masque_allocator *allocator;
+    mq_block *spare;
+    size_t spare_count; /* <= MQ_POOL_SPARE_MAX */
+    size_t live;        /* blocks in use */
+} mq_pool;
+
+void mq_pool_init(mq_pool *pool, const masque_allocator *allocator);
+/* No block may be in use. */
+void mq_pool_free(mq_pool *pool);
+
+/* A block with one reference and nothing used, or NULL. */
+mq_block *mq_block_new(mq_pool *pool);
+void mq_block_release(mq_pool *pool, mq_block *block);
+
+typedef struct mq_slice {
+    mq_block *block;
+    uint32_t start; /* <= end <= block->used */
+    uint32_t end;
+} mq_slice;
+
+typedef struct mq_queue {
+    mq_slice *slices;  /* a ring; NULL while empty */
+    uint32_t capacity; /* a power of two */
+    uint32_t head;
+    uint32_t count;
+    size_t bytes;
+} mq_queue;
+
+/* Drops everything. A queue of all zero is an empty one. */
+void mq_queue_clear(mq_queue *queue, mq_pool *pool);
+
+/* Appends bytes START..END of BLOCK; takes a reference of its own or copies.
+   Returns 0 or MASQUE_ERR_NO_MEMORY (nothing appended). */
+int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end);
+
+/* Appends BLOCK's bytes START..END and takes over the caller's reference on success. */
+int mq_queue_push(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end);
+
+/* The block after whose last byte the queue may go on writing, or NULL: the last
+   slice's, when nobody else has it and it has room. */
+mq_block *mq_queue_open_tail(const mq_queue *queue);
+/* LENGTH bytes were written there. */
+void mq_queue_extend_tail(mq_queue *queue, uint32_t length);
+
+/* Fills at most COUNT pieces from the front; returns how many. */
+size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count);
+
+/* The first slice, or NULL. */
+static inline const mq_slice *mq_queue_first(const mq_queue *queue) {
+    return queue->count ? &queue->slices[queue->head] : NULL;
+}
+
+/* Drops LENGTH <= bytes from the front. */
+void mq_queue_drop(mq_queue *queue, mq_pool *pool, size_t length);
+
+#endif

@@ -1,0 +1,21 @@
+#include "crypto/cpu_path.h"
+
+#include "crypto/wolfssl.h"
+
+const char *mq_crypto_path(void) {
+#if defined(WOLFSSL_AESNI) && defined(__x86_64__)
+    /* wolfSSL asks the same question of CPUID, in a function it does not export. */
+    if (__builtin_cpu_supports("aes")) {
+        return __builtin_cpu_supports("avx2") ? "AES-NI, AVX2" : "AES-NI";
+    }
+    return "C";
+#elif defined(WOLFSSL_ARMASM)
+    return "ARMv8";
+#else
+    return "C";
+#endif
+}
+
+bool mq_crypto_is_accelerated(void) {
+    return mq_crypto_path()[0] == 'A';
+}

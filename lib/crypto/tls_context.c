@@ -1,0 +1,113 @@
+#include "crypto/tls_context.h"
+
+#include <string.h>
+
+#include "crypto/wolfssl.h"
+
+#include "crypto/ticket.h"
+
+/* How long a ticket may be used; a day is what browsers keep them. */
+#define TICKET_LIFETIME_S 86400
+
+/* AES-128 first: half the cost of AES-256 where AES is in hardware, and enough.
+   Clients that list ChaCha20 first get it (tls_stream.c). */
+static const char CIPHERS[] = "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES256-GCM-SHA384:"
+                              "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                              "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+                              "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+
+struct mq_tls_context {
+    masque_allocator allocator;
+    WOLFSSL_CTX *ctx;
+    mq_ticket_sealer sealer;
+};
+
+void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator) {
+    if (credentials->key_pem) {
+        mq_wipe(credentials->key_pem, credentials->key_length);
+    }
+    mq_free(allocator, credentials->chain_pem);
+    mq_free(allocator, credentials->key_pem);
+    mq_wipe(credentials, sizeof *credentials);
+}
+
+static int set_algorithms(WOLFSSL_CTX *ctx) {
+    /* A post-quantum hybrid wherever the client has it, then the fastest curve. */
+    int groups[] = {WOLFSSL_X25519MLKEM768, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
+    bool done = wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_cipher_list(ctx, CIPHERS) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_groups(ctx, groups, (int)(sizeof groups / sizeof groups[0])) == WOLFSSL_SUCCESS;
+    return done ? 0 : MASQUE_ERR_CRYPTO;
+}
+
+static int set_certificate(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    if (wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, credentials->chain_pem, (long)credentials->chain_length,
+                                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+        return MASQUE_ERR_CERTIFICATE;
+    }
+    if (wolfSSL_CTX_use_PrivateKey_buffer(ctx, credentials->key_pem, (long)credentials->key_length,
+                                          WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+        return MASQUE_ERR_PRIVATE_KEY;
+    }
+    return wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_KEY_MISMATCH;
+}
+
+static int set_sessions(mq_tls_context *context) {
+    /* wolfSSL's own cache is one table for the process, behind a lock; tickets need none. */
+    wolfSSL_CTX_set_session_cache_mode(context->ctx, WOLFSSL_SESS_CACHE_OFF);
+    bool done = wolfSSL_CTX_set_TicketEncCb(context->ctx, mq_ticket_callback) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_TicketEncCtx(context->ctx, &context->sealer) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_TicketHint(context->ctx, TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_max_early_data(context->ctx, 0) == WOLFSSL_SUCCESS;
+    return done ? 0 : MASQUE_ERR_CRYPTO;
+}
+
+static int set_up(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
+    context->ctx = wolfSSL_CTX_new(wolfSSLv23_server_method());
+    if (!context->ctx) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    int error = mq_ticket_sealer_init(&context->sealer, credentials, runtime);
+    if (!error) {
+        error = set_algorithms(context->ctx);
+    }
+    if (!error) {
+        error = set_certificate(context->ctx, credentials);
+    }
+    if (!error) {
+        error = set_sessions(context);
+    }
+    return error;
+}
+
+int mq_tls_context_new(mq_tls_context **out, const mq_credentials *credentials, const masque_runtime *runtime) {
+    *out = NULL;
+    masque_allocator allocator;
+    mq_allocator_init(&allocator, &runtime->allocator);
+    mq_tls_context *context = mq_zalloc(&allocator, sizeof *context);
+    if (!context) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    context->allocator = allocator;
+    int error = set_up(context, credentials, runtime);
+    if (error) {
+        mq_tls_context_del(context);
+        return error;
+    }
+    *out = context;
+    return 0;
+}
+
+void mq_tls_context_del(mq_tls_context *context) {
+    if (!context) {
+        return;
+    }
+    wolfSSL_CTX_free(context->ctx);
+    mq_ticket_sealer_free(&context->sealer);
+    masque_allocator allocator = context->allocator;
+    mq_free(&allocator, context);
+}
+
+void *mq_tls_context_handle(mq_tls_context *context) {
+    return context->ctx;
+}

@@ -1,0 +1,40 @@
+/*
+ * crypto/tls_context.h: what all TLS connections of one engine and one
+ * configuration share: certificate, ciphers, key exchange groups, ticket keys.
+ *
+ * An engine makes its own from the configuration's bytes, so that no lock and
+ * no random generator is shared between threads. The one place that knows which
+ * algorithms we offer.
+ */
+#ifndef MQ_CRYPTO_TLS_CONTEXT_H
+#define MQ_CRYPTO_TLS_CONTEXT_H
+
+#include <masqueproxy/config.h>
+
+#include "base/memory.h"
+
+#define MQ_TICKET_KEYS_MAX 3
+
+/* The configuration's part: plain bytes, read-only after sealing. */
+typedef struct mq_credentials {
+    uint8_t *chain_pem;
+    size_t chain_length;
+    uint8_t *key_pem;
+    size_t key_length;
+    uint8_t ticket_keys[MQ_TICKET_KEYS_MAX][MASQUE_TICKET_KEY_LENGTH]; /* the first one seals */
+    size_t ticket_key_count;
+} mq_credentials;
+
+void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator);
+
+typedef struct mq_tls_context mq_tls_context;
+
+/* CREDENTIALS must outlive it. RANDOM makes the nonces of tickets. Returns 0 or
+   MASQUE_ERR_NO_MEMORY, _CERTIFICATE, _PRIVATE_KEY, _KEY_MISMATCH, _CRYPTO. */
+int mq_tls_context_new(mq_tls_context **context, const mq_credentials *credentials, const masque_runtime *runtime);
+void mq_tls_context_del(mq_tls_context *context);
+
+/* A WOLFSSL_CTX. A pointer without a type, so that no other header needs wolfSSL's. */
+void *mq_tls_context_handle(mq_tls_context *context);
+
+#endif

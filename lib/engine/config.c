@@ -1,0 +1,164 @@
+#include "engine/config.h"
+
+#include <string.h>
+
+masque_config *masque_config_new(const masque_runtime *runtime) {
+    masque_allocator allocator;
+    mq_allocator_init(&allocator, &runtime->allocator);
+    masque_config *config = mq_zalloc(&allocator, sizeof *config);
+    if (!config) {
+        return NULL;
+    }
+    config->runtime = (masque_runtime){.allocator = allocator, .random = runtime->random, .context = runtime->context};
+    atomic_init(&config->users, 1);
+    masque_limits_init(&config->limits);
+    uint8_t hmac_key[MQ_SECRET_DIGEST_LENGTH];
+    runtime->random(runtime->context, hmac_key, sizeof hmac_key);
+    mq_preshared_init(&config->preshared, &config->runtime.allocator, hmac_key);
+    mq_wipe(hmac_key, sizeof hmac_key);
+    mq_targets_init(&config->targets, &config->runtime.allocator);
+    return config;
+}
+
+masque_config *masque_config_retain(masque_config *config) {
+    atomic_fetch_add_explicit(&config->users, 1, memory_order_relaxed);
+    return config;
+}
+
+void masque_config_release(masque_config *config) {
+    if (!config || atomic_fetch_sub_explicit(&config->users, 1, memory_order_acq_rel) > 1) {
+        return;
+    }
+    masque_allocator allocator = config->runtime.allocator;
+    for (size_t i = 0; i < config->method_count; i++) {
+        if (config->methods[i].release) {
+            config->methods[i].release(config->methods[i].context);
+        }
+    }
+    mq_free(&allocator, config->methods);
+    mq_preshared_free(&config->preshared);
+    mq_credentials_free(&config->credentials, &allocator);
+    mq_targets_free(&config->targets);
+    mq_free(&allocator, config);
+}
+
+int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
+                                  const void *key_pem, size_t key_length) {
+    const masque_allocator *allocator = &config->runtime.allocator;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    uint8_t *chain = (uint8_t *)mq_copy_text(allocator, chain_pem, chain_length);
+    uint8_t *key = (uint8_t *)mq_copy_text(allocator, key_pem, key_length);
+    if (!chain || !key) {
+        mq_free(allocator, chain);
+        mq_free(allocator, key);
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    mq_credentials *credentials = &config->credentials;
+    if (credentials->key_pem) {
+        mq_wipe(credentials->key_pem, credentials->key_length);
+    }
+    mq_free(allocator, credentials->chain_pem);
+    mq_free(allocator, credentials->key_pem);
+    credentials->chain_pem = chain;
+    credentials->chain_length = chain_length;
+    credentials->key_pem = key;
+    credentials->key_length = key_length;
+    return 0;
+}
+
+int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE_TICKET_KEY_LENGTH]) {
+    mq_credentials *credentials = &config->credentials;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (credentials->ticket_key_count == MQ_TICKET_KEYS_MAX) {
+        return MASQUE_ERR_INVALID;
+    }
+    memcpy(credentials->ticket_keys[credentials->ticket_key_count++], key, MASQUE_TICKET_KEY_LENGTH);
+    return 0;
+}
+
+int masque_config_set_limits(masque_config *config, const masque_limits *limits) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (masque_limits_check(limits)) {
+        return MASQUE_ERR_INVALID;
+    }
+    config->limits = *limits;
+    return 0;
+}
+
+const masque_limits *masque_config_limits(const masque_config *config) {
+    return &config->limits;
+}
+
+static int append_method(masque_config *config, const masque_auth_method *method) {
+    masque_auth_method *methods = mq_grow(&config->runtime.allocator, config->methods, &config->method_capacity,
+                                          config->method_count + 1, sizeof *methods);
+    if (!methods) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    config->methods = methods;
+    methods[config->method_count++] = *method;
+    return 0;
+}
+
+int masque_config_add_preshared(masque_config *config, const char *name, const char *key, size_t length) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (config->preshared.count == 0) {
+        masque_auth_method method = {.name = "preshared", .check = mq_preshared_check, .context = &config->preshared};
+        int error = append_method(config, &method);
+        if (!error) {
+            error = mq_preshared_add(&config->preshared, name, key, length);
+            config->method_count -= error ? 1 : 0;
+        }
+        return error;
+    }
+    return mq_preshared_add(&config->preshared, name, key, length);
+}
+
+int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (!method->name || !method->check) {
+        return MASQUE_ERR_INVALID;
+    }
+    return append_method(config, method);
+}
+
+int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule) {
+    return config->sealed ? MASQUE_ERR_STATE : mq_targets_add_rule(&config->targets, rule);
+}
+
+int masque_config_add_own_address(masque_config *config, const masque_address *address) {
+    return config->sealed ? MASQUE_ERR_STATE : mq_targets_add_own(&config->targets, address);
+}
+
+int masque_config_seal(masque_config *config) {
+    mq_credentials *credentials = &config->credentials;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (!credentials->chain_pem) {
+        return MASQUE_ERR_NO_CREDENTIALS;
+    }
+    if (config->method_count == 0) {
+        return MASQUE_ERR_NO_AUTH;
+    }
+    if (credentials->ticket_key_count == 0) {
+        config->runtime.random(config->runtime.context, credentials->ticket_keys[0], MASQUE_TICKET_KEY_LENGTH);
+        credentials->ticket_key_count = 1;
+    }
+    /* Made only to learn what is wrong with it; each engine makes its own. */
+    mq_tls_context *trial;
+    int error = mq_tls_context_new(&trial, credentials, &config->runtime);
+    mq_tls_context_del(trial);
+    config->sealed = error == 0;
+    return error;
+}

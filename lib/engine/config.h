@@ -1,0 +1,28 @@
+/*
+ * engine/config.h: the inside of a masque_config. Written by config.c while it is
+ * built, read by engines after it is sealed.
+ */
+#ifndef MQ_ENGINE_CONFIG_H
+#define MQ_ENGINE_CONFIG_H
+
+#include <masqueproxy/config.h>
+#include <stdatomic.h>
+
+#include "auth/preshared.h"
+#include "crypto/tls_context.h"
+#include "policy/targets.h"
+
+struct masque_config {
+    masque_runtime runtime; /* its allocator filled in, without a log */
+    atomic_uint users;
+    bool sealed;
+    masque_limits limits;
+    mq_credentials credentials;
+    mq_preshared preshared;
+    masque_auth_method *methods;
+    size_t method_count;
+    size_t method_capacity;
+    mq_targets targets;
+};
+
+#endif

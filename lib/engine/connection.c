@@ -1,0 +1,663 @@
+/*
+ * engine/connection.c: a client's transport, from masque_accept() to CONN_END.
+ *
+ *     HANDSHAKE --TLS done--> OPEN --goodbye--> CLOSING --all written--> LINGER --> ENDED
+ *         `------ failed ---------------------------^                        |
+ *     any state --transport failed, or must_abort----------------------------'
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+/* How long requests may still come after the first GOAWAY (RFC 9113 6.8: a round trip). */
+#define DRAIN_NOTICE MASQUE_SECOND
+
+static const masque_limits *limits_of(const mq_conn *conn) {
+    return &conn->setup->config->limits;
+}
+
+static masque_time milliseconds(uint64_t count) {
+    return count * MASQUE_MILLISECOND;
+}
+
+mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id) {
+    mq_conn *conn = mq_slots_find(&engine->conns, id);
+    return conn && conn->state != MQ_CONN_ENDED ? conn : NULL;
+}
+
+static void log_conn(const mq_conn *conn, masque_log_level level, const char *event, int error) {
+    masque_log_record record = {
+        .level = level, .event = event, .conn = conn->id, .client = &conn->client, .error = error};
+    mq_log(conn->engine, &record);
+}
+
+/* --- deadlines ------------------------------------------------------------------------ */
+
+static masque_time earlier(masque_time a, masque_time b) {
+    return a < b ? a : b;
+}
+
+static masque_time open_due(const mq_conn *conn) {
+    const masque_limits *limits = limits_of(conn);
+    masque_time due = earlier(conn->check_at, conn->drain_final_at);
+    if (conn->tunnel_count == 0) {
+        due = earlier(due, conn->idle_since + milliseconds(limits->idle_timeout_ms));
+    }
+    if (conn->head_since != MASQUE_NEVER) {
+        due = earlier(due, conn->head_since + milliseconds(limits->headers_timeout_ms));
+    }
+    return due;
+}
+
+static masque_time conn_due(const mq_conn *conn) {
+    const masque_limits *limits = limits_of(conn);
+    masque_time due = conn->check_at;
+    switch (conn->state) {
+    case MQ_CONN_HANDSHAKE:
+        due = conn->since + milliseconds(limits->handshake_timeout_ms);
+        break;
+    case MQ_CONN_OPEN:
+        due = open_due(conn);
+        break;
+    case MQ_CONN_CLOSING:
+        break;
+    case MQ_CONN_LINGER:
+        due = earlier(due, conn->since + milliseconds(limits->linger_timeout_ms));
+        break;
+    case MQ_CONN_ENDED:
+        return due;
+    }
+    if (conn->output_since != MASQUE_NEVER) {
+        due = earlier(due, conn->output_since + milliseconds(limits->write_stall_timeout_ms));
+    }
+    return due;
+}
+
+static void arm(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    masque_time stall = milliseconds(limits_of(conn)->write_stall_timeout_ms);
+    if (conn->check_at == MASQUE_NEVER && (conn->outgoing_bytes > 0 || conn->lingering > 0)) {
+        conn->check_at = engine->now + stall / 2;
+    }
+    masque_time due = conn_due(conn);
+    /* A later deadline than the armed one is found when that fires. */
+    if (due < conn->timer.due || !conn->timer.place) {
+        mq_timer_set(&engine->timers, &conn->timer, due);
+    }
+}
+
+/* --- ends --------------------------------------------------------------------------- */
+
+static void free_transport(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    if (conn->session) {
+        conn->session->ops->free(conn->session);
+        conn->session = NULL;
+    }
+    mq_tls_stream_free(&conn->tls);
+    mq_free(mq_engine_allocator(engine), conn->kept);
+    conn->kept = NULL;
+    conn->kept_length = 0;
+    if (conn->source) {
+        mq_source_leave(&engine->sources, conn->source);
+        conn->source = NULL;
+    }
+}
+
+static void end_tunnels(mq_conn *conn, bool clean) {
+    for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
+        mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
+        link = link->next;
+        mq_tunnel_client_gone(tunnel, clean);
+    }
+}
+
+static void report_end_when_alone(mq_conn *conn) {
+    if (mq_link_alone(&conn->tunnels)) {
+        mq_timer_set(&conn->engine->timers, &conn->timer, MASQUE_NEVER);
+        mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
+    }
+}
+
+/* The transport is no more of use. Tunnels that still deliver keep the shell. */
+static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
+    if (conn->state == MQ_CONN_ENDED) {
+        return;
+    }
+    end_tunnels(conn, clean);
+    if (conn->state == MQ_CONN_HANDSHAKE) {
+        conn->engine->stats.handshakes_failed++;
+    }
+    conn->state = MQ_CONN_ENDED;
+    conn->error = conn->error ? conn->error : error;
+    conn->reset = reset;
+    log_conn(conn, conn->error ? MASQUE_LOG_INFO : MASQUE_LOG_DEBUG, "connection-end", conn->error);
+    free_transport(conn);
+    while (conn->ready.due) {
+        mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
+    }
+    report_end_when_alone(conn);
+    arm(conn);
+}
+
+static void enter(mq_conn *conn, mq_conn_state state) {
+    conn->state = state;
+    conn->since = conn->engine->now;
+}
+
+void mq_conn_begin_close(mq_conn *conn, int error) {
+    if (conn->state >= MQ_CONN_CLOSING) {
+        return;
+    }
+    if (conn->state == MQ_CONN_HANDSHAKE) {
+        conn->engine->stats.handshakes_failed++;
+    }
+    conn->error = error;
+    enter(conn, MQ_CONN_CLOSING);
+    end_tunnels(conn, error == 0);
+    if (conn->session) {
+        conn->session->now = conn->engine->now;
+        conn->session->ops->terminate(conn->session, error);
+    }
+}
+
+/* --- sessions report ------------------------------------------------------------------ */
+
+static bool on_request(void *owner, int32_t id, const mq_request *request, mq_refusal refusal) {
+    return mq_door_request(owner, id, request, refusal);
+}
+
+static bool on_data(void *owner, mq_stream *stream, mq_block *block, uint32_t start, uint32_t end) {
+    (void)owner;
+    return mq_tunnel_take_data(mq_tunnel_of(stream), block, start, end);
+}
+
+static void on_finished(void *owner, mq_stream *stream) {
+    (void)owner;
+    mq_tunnel_client_finished(mq_tunnel_of(stream));
+}
+
+static void on_closed(void *owner, mq_stream *stream, bool reset) {
+    mq_tunnel *tunnel = mq_tunnel_of(stream);
+    (void)owner;
+    mq_tunnel_client_gone(tunnel, !reset && tunnel->client_finished);
+}
+
+static void on_sent(void *owner, mq_stream *stream, size_t length) {
+    (void)owner;
+    mq_tunnel_sent(mq_tunnel_of(stream), length);
+}
+
+static void on_head_begins(void *owner) {
+    mq_conn *conn = owner;
+    conn->head_since = conn->engine->now;
+}
+
+static void on_head_ends(void *owner) {
+    mq_conn *conn = owner;
+    conn->head_since = MASQUE_NEVER;
+}
+
+const mq_session_events MQ_CONN_SESSION_EVENTS = {
+    .request = on_request,
+    .data = on_data,
+    .finished = on_finished,
+    .closed = on_closed,
+    .sent = on_sent,
+    .head_begins = on_head_begins,
+    .head_ends = on_head_ends,
+};
+
+/* --- input ------------------------------------------------------------------------------ */
+
+static int open_session(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    const mq_session_setup setup = {
+        .events = &MQ_CONN_SESSION_EVENTS,
+        .owner = conn,
+        .allocator = mq_engine_allocator(engine),
+        .limits = limits_of(conn),
+        .pool = &engine->pool,
+    };
+    conn->session = mq_tls_stream_is_h2(&conn->tls) ? mq_h2_new(&setup) : mq_h1_new(&setup);
+    if (!conn->session) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    engine->stats.handshakes_resumed += mq_tls_stream_is_resumed(&conn->tls);
+    conn->idle_since = engine->now;
+    enter(conn, MQ_CONN_OPEN);
+    log_conn(conn, MASQUE_LOG_DEBUG, "connection-open", 0);
+    return 0;
+}
+
+static int go_on_with_handshake(mq_conn *conn) {
+    int error = mq_tls_stream_handshake(&conn->tls);
+    if (error || conn->tls.state != MQ_TLS_OPEN) {
+        return error;
+    }
+    return open_session(conn);
+}
+
+static void take_close_notify(mq_conn *conn) {
+    bool h2 = mq_tls_stream_is_h2(&conn->tls);
+    conn->session->ops->input_end(conn->session);
+    if (h2) {
+        /* No frame will follow, so no stream can end in order but what already did. */
+        mq_conn_begin_close(conn, 0);
+    }
+}
+
+/* Decrypts and hands on one piece; *MORE false when nothing is left to do now. */
+static int take_plaintext(mq_conn *conn, bool *more) {
+    masque_engine *engine = conn->engine;
+    *more = false;
+    if (!conn->session->ops->wants_input(conn->session)) {
+        return 0;
+    }
+    if (!engine->read_block) {
+        engine->read_block = mq_block_new(&engine->pool);
+        if (!engine->read_block) {
+            return MASQUE_ERR_NO_MEMORY;
+        }
+    }
+    mq_block *block = engine->read_block;
+    size_t length;
+    int error = mq_tls_stream_read(&conn->tls, block->bytes, MQ_BLOCK_SIZE, &length);
+    if (error) {
+        return error;
+    }
+    if (length == 0) {
+        if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
+            take_close_notify(conn);
+        }
+        return 0;
+    }
+    *more = true;
+    block->used = (uint32_t)length;
+    error = conn->session->ops->input(conn->session, block, 0, block->used);
+    if (block->references > 1) {
+        mq_block_release(&engine->pool, block);
+        engine->read_block = NULL;
+    }
+    return error;
+}
+
+static void process(mq_conn *conn) {
+    int error = 0;
+    if (conn->state == MQ_CONN_HANDSHAKE) {
+        error = go_on_with_handshake(conn);
+    }
+    bool more = conn->state == MQ_CONN_OPEN;
+    while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort) {
+        conn->session->now = conn->engine->now;
+        conn->session->may_grow = !mq_engine_is_past(conn->engine, 80);
+        error = take_plaintext(conn, &more);
+    }
+    if (error) {
+        mq_conn_begin_close(conn, error);
+    }
+    if (conn->state >= MQ_CONN_CLOSING) {
+        conn->tls.in_length = 0;
+    }
+}
+
+/* Keeps what a full tunnel left of the window. */
+static int keep_rest(mq_conn *conn, const uint8_t *rest, size_t length) {
+    const masque_allocator *allocator = mq_engine_allocator(conn->engine);
+    uint8_t *kept = NULL;
+    if (length > 0) {
+        kept = mq_alloc(allocator, length);
+        if (!kept) {
+            return MASQUE_ERR_NO_MEMORY;
+        }
+        memcpy(kept, rest, length);
+    }
+    mq_free(allocator, conn->kept);
+    conn->kept = kept;
+    conn->kept_length = length;
+    return 0;
+}
+
+static void input(mq_conn *conn, const uint8_t *bytes, size_t length) {
+    if (conn->state >= MQ_CONN_CLOSING) {
+        return;
+    }
+    mq_tls_stream_input(&conn->tls, bytes, length);
+    process(conn);
+    const uint8_t *rest = conn->tls.in;
+    size_t rest_length = conn->tls.in_length;
+    mq_tls_stream_input(&conn->tls, NULL, 0);
+    int error = keep_rest(conn, rest, rest_length);
+    if (error) {
+        mq_conn_begin_close(conn, error);
+    }
+}
+
+static bool accepts_input(const mq_conn *conn) {
+    return conn->kept_length == 0 &&
+           (!conn->session || conn->state >= MQ_CONN_CLOSING || conn->session->ops->wants_input(conn->session));
+}
+
+bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec *piece) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return false;
+    }
+    if (!accepts_input(conn)) {
+        conn->input_blocked = true;
+        return false;
+    }
+    *piece = (masque_iovec){.base = engine->read_buffer, .length = MQ_READ_SIZE};
+    return true;
+}
+
+int masque_conn_feed(masque_engine *engine, masque_conn_id id, const void *bytes, size_t length, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    if (!accepts_input(conn)) {
+        conn->input_blocked = true;
+        return MASQUE_ERR_STATE;
+    }
+    input(conn, bytes, length);
+    mq_conn_settle(conn);
+    return 0;
+}
+
+int masque_conn_commit(masque_engine *engine, masque_conn_id id, size_t length, masque_time now) {
+    if (length > MQ_READ_SIZE) {
+        return MASQUE_ERR_INVALID;
+    }
+    return masque_conn_feed(engine, id, engine->read_buffer, length, now);
+}
+
+int masque_conn_closed(masque_engine *engine, masque_conn_id id, int error, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    conn->input_ended = true;
+    if (error) {
+        conn_end(conn, error, false, false);
+        return 0;
+    }
+    bool said_goodbye = conn->tls.state == MQ_TLS_PEER_CLOSED || conn->kept_length > 0;
+    if (conn->state < MQ_CONN_CLOSING && !said_goodbye) {
+        conn_end(conn, conn->tunnel_count > 0 ? MASQUE_ERR_TRUNCATED : 0, false, false);
+        return 0;
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+/* --- output ------------------------------------------------------------------------------- */
+
+static bool has_output(const mq_conn *conn) {
+    if (mq_tls_stream_waiting(&conn->tls) > 0) {
+        return true;
+    }
+    return conn->session && !conn->session->must_abort && conn->session->ops->wants_output(conn->session);
+}
+
+static void produce(mq_conn *conn) {
+    if (conn->session && conn->state <= MQ_CONN_CLOSING && !conn->session->must_abort) {
+        conn->session->now = conn->engine->now;
+        int error = conn->session->ops->output(conn->session, &conn->tls);
+        if (error) {
+            mq_conn_begin_close(conn, error);
+        }
+    }
+    bool said_all = !conn->session || !conn->session->ops->wants_output(conn->session);
+    if (conn->state == MQ_CONN_CLOSING && said_all) {
+        mq_tls_stream_close(&conn->tls);
+    }
+}
+
+size_t masque_conn_pull(masque_engine *engine, masque_conn_id id, masque_iovec *pieces, size_t count, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn || count == 0) {
+        return 0;
+    }
+    engine->now = now;
+    mq_ready_clear(&conn->ready, MASQUE_EVENT_CONN_OUTPUT);
+    if (mq_tls_stream_waiting(&conn->tls) == 0) {
+        produce(conn);
+    }
+    size_t waiting = mq_tls_stream_waiting(&conn->tls);
+    if (waiting == 0) {
+        conn->output_told = false;
+        mq_conn_settle(conn);
+        return 0;
+    }
+    conn->output_told = true;
+    pieces[0] = (masque_iovec){.base = conn->tls.out + conn->tls.out_start, .length = waiting};
+    return 1;
+}
+
+int masque_conn_pulled(masque_engine *engine, masque_conn_id id, size_t length, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    if (length > mq_tls_stream_waiting(&conn->tls)) {
+        return MASQUE_ERR_INVALID;
+    }
+    engine->now = now;
+    if (length > 0) {
+        mq_tls_stream_pulled(&conn->tls, length);
+        conn->output_since = MASQUE_NEVER;
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+static void check_tunnels(mq_conn *conn, masque_time now) {
+    conn->check_at = MASQUE_NEVER;
+    for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
+        mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
+        link = link->next;
+        mq_tunnel_check_stall(tunnel, now);
+    }
+}
+
+static void time_out_open(mq_conn *conn, masque_time now) {
+    const masque_limits *limits = limits_of(conn);
+    if (conn->drain_final_at <= now) {
+        conn->drain_final_at = MASQUE_NEVER;
+        conn->session->now = now;
+        conn->session->ops->drain(conn->session, true);
+    }
+    bool head_late =
+        conn->head_since != MASQUE_NEVER && now - conn->head_since >= milliseconds(limits->headers_timeout_ms);
+    bool idle = conn->tunnel_count == 0 && now - conn->idle_since >= milliseconds(limits->idle_timeout_ms);
+    if (head_late || idle) {
+        mq_conn_begin_close(conn, head_late ? MASQUE_ERR_TIMEOUT : 0);
+    }
+}
+
+static void on_timer(mq_timer *timer, masque_time now) {
+    mq_conn *conn = MQ_MEMBER(timer, mq_conn, timer);
+    masque_time stall = milliseconds(limits_of(conn)->write_stall_timeout_ms);
+    if (conn->check_at <= now) {
+        check_tunnels(conn, now);
+    }
+    if (conn->state == MQ_CONN_ENDED) {
+        mq_conn_settle(conn);
+        return;
+    }
+    bool stalled = conn->output_since != MASQUE_NEVER && now - conn->output_since >= stall;
+    bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && conn_due(conn) <= now;
+    bool lingered = conn->state == MQ_CONN_LINGER && conn_due(conn) <= now;
+    if (stalled || handshake_late || lingered) {
+        conn_end(conn, lingered ? 0 : MASQUE_ERR_TIMEOUT, stalled, false);
+        return;
+    }
+    if (conn->state == MQ_CONN_OPEN) {
+        time_out_open(conn, now);
+    }
+    mq_conn_settle(conn);
+}
+
+/* --- settling ----------------------------------------------------------------------------------- */
+
+static void settle_input(mq_conn *conn) {
+    if (conn->kept_length > 0 && conn->state == MQ_CONN_OPEN && conn->session->ops->wants_input(conn->session)) {
+        uint8_t *kept = conn->kept;
+        size_t length = conn->kept_length;
+        conn->kept = NULL;
+        conn->kept_length = 0;
+        input(conn, kept, length);
+        mq_free(mq_engine_allocator(conn->engine), kept);
+    }
+    bool cut = conn->input_ended && conn->kept_length == 0 && conn->tls.state == MQ_TLS_OPEN;
+    if (cut && conn->state == MQ_CONN_OPEN) {
+        conn_end(conn, MASQUE_ERR_TRUNCATED, false, false);
+        return;
+    }
+    if (conn->input_blocked && accepts_input(conn)) {
+        conn->input_blocked = false;
+        mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_INPUT);
+    }
+}
+
+static void settle_closing(mq_conn *conn) {
+    if (conn->state == MQ_CONN_CLOSING && !has_output(conn)) {
+        produce(conn); /* close_notify, once */
+    }
+    if (conn->state != MQ_CONN_CLOSING || has_output(conn)) {
+        return;
+    }
+    enter(conn, MQ_CONN_LINGER);
+    mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_FINISH);
+}
+
+static void settle_output(mq_conn *conn) {
+    if (!has_output(conn)) {
+        conn->output_since = MASQUE_NEVER;
+        return;
+    }
+    if (!conn->output_told) {
+        conn->output_told = true;
+        mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_OUTPUT);
+    }
+    if (conn->output_since == MASQUE_NEVER) {
+        conn->output_since = conn->engine->now;
+    }
+}
+
+void mq_conn_settle(mq_conn *conn) {
+    if (conn->state == MQ_CONN_ENDED) {
+        report_end_when_alone(conn);
+        if (conn->timer.fire && !mq_link_alone(&conn->tunnels)) {
+            arm(conn);
+        }
+        return;
+    }
+    settle_input(conn);
+    if (conn->state == MQ_CONN_ENDED) {
+        return;
+    }
+    mq_dialing_next(conn);
+    if (conn->session && conn->session->must_abort) {
+        conn_end(conn, 0, true, false);
+        return;
+    }
+    bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
+    if (conn->state == MQ_CONN_OPEN && (too_many_failures || conn->session->ops->is_done(conn->session))) {
+        mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : 0);
+    }
+    settle_closing(conn);
+    if (conn->state == MQ_CONN_LINGER && conn->input_ended) {
+        conn_end(conn, 0, false, true);
+        return;
+    }
+    settle_output(conn);
+    mq_engine_feed_starved(conn->engine);
+    arm(conn);
+}
+
+/* --- life ------------------------------------------------------------------------------------------ */
+
+static int conn_init(mq_conn *conn, masque_engine *engine) {
+    conn->engine = engine;
+    conn->setup = mq_setup_retain(engine->setup);
+    conn->since = engine->now;
+    conn->head_since = conn->output_since = conn->check_at = conn->drain_final_at = MASQUE_NEVER;
+    mq_ready_init(&conn->ready, MQ_READY_CONN);
+    mq_link_init(&conn->tunnels);
+    mq_link_init(&conn->dial_queue);
+    int error = mq_timer_init(&engine->timers, &conn->timer, on_timer);
+    if (!error) {
+        error = mq_tls_stream_init(&conn->tls, conn->setup->tls, mq_engine_allocator(engine));
+    }
+    if (!error) {
+        conn->id = mq_slots_add(&engine->conns, conn);
+        error = conn->id ? 0 : MASQUE_ERR_NO_MEMORY;
+    }
+    return error;
+}
+
+masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user, masque_time now,
+                             int *error) {
+    const masque_limits *limits = &engine->setup->config->limits;
+    engine->now = now;
+    *error = engine->draining ? MASQUE_ERR_DRAINED : 0;
+    if (engine->conns.live >= limits->connections_max || mq_engine_is_past(engine, 95)) {
+        *error = MASQUE_ERR_OVERLOAD;
+    }
+    mq_conn *conn = *error ? NULL : mq_zalloc(mq_engine_allocator(engine), sizeof *conn);
+    if (!conn) {
+        *error = *error ? *error : MASQUE_ERR_NO_MEMORY;
+        return 0;
+    }
+    conn->client = *client;
+    conn->user = user;
+    *error = conn_init(conn, engine);
+    if (!*error) {
+        conn->source = mq_sources_enter(&engine->sources, client, limits, error);
+    }
+    if (*error) {
+        mq_conn_del(conn);
+        return 0;
+    }
+    engine->stats.connections_total++;
+    arm(conn);
+    return conn->id;
+}
+
+void mq_conn_drain(mq_conn *conn) {
+    if (conn->state == MQ_CONN_HANDSHAKE) {
+        mq_conn_begin_close(conn, MASQUE_ERR_DRAINED);
+    } else if (conn->state == MQ_CONN_OPEN) {
+        conn->session->now = conn->engine->now;
+        conn->session->ops->drain(conn->session, false);
+        conn->drain_final_at = conn->engine->now + DRAIN_NOTICE;
+    }
+    if (conn->state != MQ_CONN_ENDED) {
+        mq_conn_settle(conn);
+    }
+}
+
+void mq_conn_del(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
+        mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
+        link = link->next;
+        tunnel->stream.session = NULL;
+        mq_tunnel_del(tunnel);
+    }
+    free_transport(conn);
+    mq_timer_free(&engine->timers, &conn->timer);
+    mq_link_remove(&conn->ready.link);
+    if (conn->id) {
+        mq_slots_remove(&engine->conns, conn->id);
+    }
+    mq_setup_release(engine, conn->setup);
+    mq_free(mq_engine_allocator(engine), conn);
+}

@@ -1,0 +1,278 @@
+/*
+ * engine/dialing.c: from an allowed request to a connected target: events to the
+ * host, its answers, time limits and the cap on dials of one connection. Which
+ * address when is tunnel/dial.c's; which address at all is policy/'s, asked here
+ * for each right before it is dialed.
+ */
+#include <assert.h>
+
+#include "engine/engine.h"
+#include "policy/address_class.h"
+
+static const masque_limits *limits_of(const mq_tunnel *tunnel) {
+    return &tunnel->conn->setup->config->limits;
+}
+
+static bool may_dial(const mq_tunnel *tunnel, const masque_address *address) {
+    return mq_targets_allow(&tunnel->conn->engine->setup->config->targets, address, MASQUE_TRANSPORT_TCP);
+}
+
+/* --- attempts ------------------------------------------------------------------------ */
+
+void mq_attempt_del(mq_attempt *attempt) {
+    masque_engine *engine = attempt->engine;
+    if (attempt->id) {
+        mq_slots_remove(&engine->attempts, attempt->id);
+    }
+    mq_link_remove(&attempt->in_opening);
+    mq_link_remove(&attempt->ready.link);
+    mq_free(mq_engine_allocator(engine), attempt);
+}
+
+/* Forgets it; the host hears of it unless it never did. */
+static void cancel(mq_attempt *attempt) {
+    masque_engine *engine = attempt->engine;
+    attempt->tunnel->conn->dials--;
+    if (mq_ready_has(&attempt->ready, MASQUE_EVENT_DIAL)) {
+        mq_attempt_del(attempt);
+        return;
+    }
+    mq_slots_remove(&engine->attempts, attempt->id);
+    attempt->id = 0;
+    attempt->tunnel = NULL;
+    mq_link_remove(&attempt->in_opening);
+    mq_ready_set(engine, &attempt->ready, MASQUE_EVENT_CANCEL_DIAL);
+}
+
+void mq_dialing_cancel(mq_opening *opening, const mq_attempt *winner) {
+    for (mq_link *link = opening->attempts.next; link != &opening->attempts;) {
+        mq_attempt *attempt = MQ_MEMBER(link, mq_attempt, in_opening);
+        link = link->next;
+        if (attempt != winner) {
+            cancel(attempt);
+        }
+    }
+}
+
+static bool start_attempt(mq_tunnel *tunnel, const masque_address *address) {
+    masque_engine *engine = tunnel->conn->engine;
+    mq_attempt *attempt = mq_zalloc(mq_engine_allocator(engine), sizeof *attempt);
+    if (!attempt) {
+        return false;
+    }
+    attempt->engine = engine;
+    attempt->tunnel = tunnel;
+    attempt->address = *address;
+    mq_link_init(&attempt->in_opening);
+    mq_ready_init(&attempt->ready, MQ_READY_ATTEMPT);
+    attempt->id = mq_slots_add(&engine->attempts, attempt);
+    if (!attempt->id) {
+        mq_free(mq_engine_allocator(engine), attempt);
+        return false;
+    }
+    attempt->event_id = attempt->id;
+    mq_list_append(&tunnel->opening->attempts, &attempt->in_opening);
+    mq_ready_set(engine, &attempt->ready, MASQUE_EVENT_DIAL);
+    tunnel->conn->dials++;
+    return true;
+}
+
+/* --- steps --------------------------------------------------------------------------- */
+
+static masque_time phase_end(const mq_tunnel *tunnel) {
+    const masque_limits *limits = limits_of(tunnel);
+    uint64_t limit = tunnel->opening->phase == MQ_PHASE_RESOLVE ? limits->resolve_timeout_ms : limits->dial_timeout_ms;
+    return tunnel->opening->phase_began + limit * MASQUE_MILLISECOND;
+}
+
+static void enter_dial_phase(mq_opening *opening, masque_time now) {
+    if (opening->phase == MQ_PHASE_DIAL) {
+        return;
+    }
+    if (opening->phase == MQ_PHASE_RESOLVE) {
+        opening->dns_duration = now - opening->phase_began;
+    }
+    opening->phase = MQ_PHASE_DIAL;
+    opening->phase_began = now;
+}
+
+static bool waits_for_place(mq_tunnel *tunnel) {
+    mq_conn *conn = tunnel->conn;
+    mq_opening *opening = tunnel->opening;
+    if (conn->dials < limits_of(tunnel)->dials_per_connection_max) {
+        return false;
+    }
+    if (mq_link_alone(&opening->waiting)) {
+        mq_list_append(&conn->dial_queue, &opening->waiting);
+    }
+    return true;
+}
+
+static void time_out(mq_tunnel *tunnel) {
+    bool dialing = tunnel->opening->phase == MQ_PHASE_DIAL;
+    mq_door_answer(tunnel, dialing ? MQ_REFUSAL_DIAL_TIMEOUT : MQ_REFUSAL_NAME_TIMEOUT);
+}
+
+void mq_dialing_go_on(mq_tunnel *tunnel) {
+    mq_opening *opening = tunnel->opening;
+    masque_engine *engine = tunnel->conn->engine;
+    masque_time now = engine->now;
+    masque_address address;
+    masque_time until = MASQUE_NEVER;
+    mq_dial_step step = MQ_DIAL_WAIT;
+    if (now >= phase_end(tunnel) && !(opening->phase == MQ_PHASE_RESOLVE && opening->dial.ipv4.count > 0)) {
+        time_out(tunnel);
+        return;
+    }
+    while (!waits_for_place(tunnel)) {
+        step = mq_dial_next(&opening->dial, now, &address, &until);
+        if (step != MQ_DIAL_START) {
+            break;
+        }
+        enter_dial_phase(opening, now);
+        if (!start_attempt(tunnel, &address)) {
+            mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
+            return;
+        }
+    }
+    if (step == MQ_DIAL_FAIL) {
+        mq_door_answer(tunnel, mq_dial_refusal(&opening->dial));
+        return;
+    }
+    masque_time end = phase_end(tunnel);
+    mq_timer_set(&engine->timers, &opening->timer, until < end ? until : end);
+}
+
+void mq_dialing_next(mq_conn *conn) {
+    while (!mq_link_alone(&conn->dial_queue) && conn->dials < conn->setup->config->limits.dials_per_connection_max) {
+        mq_opening *opening = MQ_MEMBER(conn->dial_queue.next, mq_opening, waiting);
+        mq_link_remove(&opening->waiting);
+        if (opening->phase == MQ_PHASE_RESOLVE) {
+            enter_dial_phase(opening, conn->engine->now);
+        }
+        mq_dialing_go_on(opening->tunnel);
+    }
+}
+
+static void begin_with_address(mq_tunnel *tunnel) {
+    mq_opening *opening = tunnel->opening;
+    masque_time now = tunnel->conn->engine->now;
+    masque_address address = mq_address_canonical(&opening->authority.address);
+    bool allowed = may_dial(tunnel, &address);
+    masque_family other = address.family == MASQUE_IPV4 ? MASQUE_IPV6 : MASQUE_IPV4;
+    int error = mq_dial_answer(&opening->dial, other, MASQUE_LOOKUP_OK, NULL, 0, 0, now);
+    if (!error) {
+        error = mq_dial_answer(&opening->dial, (masque_family)address.family, MASQUE_LOOKUP_OK, &address,
+                               allowed ? 1 : 0, allowed ? 0 : 1, now);
+    }
+    if (error) {
+        mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
+        return;
+    }
+    opening->phase = MQ_PHASE_DIAL;
+    mq_dialing_go_on(tunnel);
+}
+
+void mq_dialing_begin(mq_tunnel *tunnel) {
+    masque_engine *engine = tunnel->conn->engine;
+    mq_opening *opening = tunnel->opening;
+    assert(opening->phase == MQ_PHASE_AUTH);
+    mq_dial_init(&opening->dial, mq_engine_allocator(engine), limits_of(tunnel));
+    opening->dial_ready = true;
+    opening->phase_began = engine->now;
+    if (opening->authority.address.family != MASQUE_FAMILY_NONE) {
+        begin_with_address(tunnel);
+        return;
+    }
+    opening->phase = MQ_PHASE_RESOLVE;
+    mq_ready_set(engine, &tunnel->ready, MASQUE_EVENT_RESOLVE);
+    mq_timer_set(&engine->timers, &opening->timer, phase_end(tunnel));
+}
+
+/* --- the host answers -------------------------------------------------------------------- */
+
+/* Keeps what may be dialed; returns how many, and how many the policy took out. */
+static size_t filter(const mq_tunnel *tunnel, masque_family family, const masque_address *addresses, size_t count,
+                     masque_address *kept, size_t *denied) {
+    size_t most = limits_of(tunnel)->addresses_per_name_max;
+    size_t used = 0;
+    *denied = 0;
+    for (size_t i = 0; i < count && used < most; i++) {
+        if (addresses[i].family != family) {
+            continue;
+        }
+        masque_address address = mq_address_canonical(&addresses[i]);
+        address.port = tunnel->opening->authority.port;
+        if (may_dial(tunnel, &address)) {
+            kept[used++] = address;
+        } else {
+            ++*denied;
+        }
+    }
+    return used;
+}
+
+int masque_resolved(masque_engine *engine, masque_tunnel_id id, masque_family family, masque_lookup result,
+                    const masque_address *addresses, size_t count, masque_time now) {
+    mq_tunnel *tunnel = mq_tunnel_find(engine, id);
+    if (!tunnel) {
+        return MASQUE_ERR_STALE;
+    }
+    if (!tunnel->opening || tunnel->opening->phase == MQ_PHASE_AUTH) {
+        return MASQUE_ERR_STATE;
+    }
+    if (family != MASQUE_IPV4 && family != MASQUE_IPV6) {
+        return MASQUE_ERR_INVALID;
+    }
+    engine->now = now;
+    mq_conn *conn = tunnel->conn;
+    masque_address kept[MQ_DIAL_ADDRESSES_MAX];
+    size_t denied;
+    size_t used = filter(tunnel, family, addresses, count, kept, &denied);
+    int error = mq_dial_answer(&tunnel->opening->dial, family, result, kept, used, denied, now);
+    if (error == MASQUE_ERR_STATE) {
+        return error;
+    }
+    if (error) {
+        mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
+    } else {
+        mq_dialing_go_on(tunnel);
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+int masque_attempt_set_user(masque_engine *engine, masque_attempt_id id, void *user) {
+    mq_attempt *attempt = mq_slots_find(&engine->attempts, id);
+    if (!attempt) {
+        return MASQUE_ERR_STALE;
+    }
+    attempt->user = user;
+    return 0;
+}
+
+int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_result result, masque_time now) {
+    mq_attempt *attempt = mq_slots_find(&engine->attempts, id);
+    if (!attempt) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    mq_tunnel *tunnel = attempt->tunnel;
+    mq_conn *conn = tunnel->conn;
+    mq_opening *opening = tunnel->opening;
+    void *user = attempt->user;
+    if (result == MASQUE_DIAL_OK) {
+        mq_dialing_cancel(opening, attempt);
+        conn->dials--;
+        mq_attempt_del(attempt);
+        tunnel->user = user;
+        mq_door_answer(tunnel, MQ_REFUSAL_NONE);
+    } else {
+        conn->dials--;
+        mq_attempt_del(attempt);
+        mq_dial_failed(&opening->dial, result, now);
+        mq_dialing_go_on(tunnel);
+    }
+    mq_conn_settle(conn);
+    return 0;
+}

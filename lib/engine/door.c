@@ -1,0 +1,302 @@
+/*
+ * engine/door.c: the one door. A request is checked in a fixed order: its form,
+ * our capacity, who asks (auth/), and whom for (dialing.c with policy/). Nothing
+ * else calls mq_dialing_begin(), and it is called only behind MASQUE_AUTH_ALLOW.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+#define OVERLOAD_REFUSE_PERCENT 92
+
+static const masque_config *current_config(const mq_tunnel *tunnel) {
+    return tunnel->conn->engine->setup->config;
+}
+
+/* --- answers ----------------------------------------------------------------------- */
+
+static void count_status(masque_stats *stats, unsigned status) {
+    switch (status) {
+    case 200:
+        stats->requests_200++;
+        break;
+    case 400:
+        stats->requests_400++;
+        break;
+    case 403:
+        stats->requests_403++;
+        break;
+    case 405:
+        stats->requests_405++;
+        break;
+    case 431:
+        stats->requests_431++;
+        break;
+    default:
+        stats->requests_5xx++;
+        break;
+    }
+}
+
+static masque_time known(masque_time duration) {
+    return duration == MASQUE_NEVER ? 0 : duration;
+}
+
+static mq_timing measure(const mq_opening *opening, masque_time now) {
+    mq_timing timing = {.dns = opening->dns_duration, .connect = MASQUE_NEVER, .auth = opening->auth_duration};
+    masque_time in_phase = now - opening->phase_began;
+    switch (opening->phase) {
+    case MQ_PHASE_AUTH:
+        timing.auth = opening->auth_method ? in_phase : timing.auth;
+        break;
+    case MQ_PHASE_RESOLVE:
+        timing.dns = in_phase;
+        break;
+    case MQ_PHASE_DIAL:
+        timing.connect = in_phase;
+        break;
+    }
+    masque_time waited = known(timing.dns) + known(timing.connect) + known(timing.auth);
+    timing.proxy = now - opening->began - waited;
+    return timing;
+}
+
+static void log_answer(const mq_tunnel *tunnel, mq_refusal refusal, unsigned status) {
+    masque_log_record record = {.level = MASQUE_LOG_INFO,
+                                .event = "request",
+                                .conn = tunnel->conn->id,
+                                .tunnel = tunnel->id,
+                                .status = status,
+                                .detail = mq_refusal_type(refusal)};
+    mq_log(tunnel->conn->engine, &record);
+}
+
+void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
+    mq_conn *conn = tunnel->conn;
+    masque_engine *engine = conn->engine;
+    mq_session *session = tunnel->stream.session;
+    const mq_response response = {.refusal = refusal, .timing = measure(tunnel->opening, engine->now)};
+    unsigned status = mq_response_status(&response);
+    assert(session);
+    count_status(&engine->stats, status);
+    log_answer(tunnel, refusal, status);
+    session->now = engine->now;
+    int error = session->ops->respond(session, &tunnel->stream, &response);
+    if (refusal != MQ_REFUSAL_NONE || error) {
+        mq_tunnel_end(tunnel, true);
+        return;
+    }
+    engine->stats.tunnels_total++;
+    mq_tunnel_opened(tunnel);
+}
+
+/* --- authentication ------------------------------------------------------------------- */
+
+static void log_penalty(const mq_conn *conn) {
+    masque_log_record record = {
+        .level = MASQUE_LOG_WARNING, .event = "authentication-penalty", .conn = conn->id, .client = &conn->client};
+    mq_log(conn->engine, &record);
+}
+
+static void note_failure(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    engine->stats.auth_failures++;
+    conn->auth_failures++;
+    if (mq_source_failed(conn->source, &conn->setup->config->limits, engine->now)) {
+        log_penalty(conn);
+    }
+}
+
+/* "Scheme rest": the scheme ends at the first space. */
+static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_text *text) {
+    const char *bytes = text->bytes ? text->bytes : "";
+    const char *space = memchr(bytes, ' ', text->length);
+    size_t scheme = space ? (size_t)(space - bytes) : text->length;
+    size_t start = scheme;
+    while (start < text->length && bytes[start] == ' ') {
+        start++;
+    }
+    return (masque_auth_request){.tunnel = tunnel->id,
+                                 .client = &tunnel->conn->client,
+                                 .scheme = bytes,
+                                 .scheme_length = scheme,
+                                 .credential = bytes + start,
+                                 .credential_length = text->length - start};
+}
+
+static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *request) {
+    const masque_config *config = current_config(tunnel);
+    for (size_t i = 0; i < config->method_count; i++) {
+        const masque_auth_method *method = &config->methods[i];
+        masque_verdict verdict = method->check(method->context, request);
+        if (verdict != MASQUE_AUTH_NEXT) {
+            tunnel->opening->auth_method = method->name;
+            return verdict;
+        }
+    }
+    return MASQUE_AUTH_DENY;
+}
+
+static void judge(mq_tunnel *tunnel, masque_verdict verdict, bool counts) {
+    switch (verdict) {
+    case MASQUE_AUTH_ALLOW:
+        mq_dialing_begin(tunnel);
+        return;
+    case MASQUE_AUTH_UNAVAILABLE:
+        mq_door_answer(tunnel, MQ_REFUSAL_AUTH_UNAVAILABLE);
+        return;
+    case MASQUE_AUTH_PENDING:
+        mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_AUTHORIZE);
+        return;
+    case MASQUE_AUTH_NEXT:
+    case MASQUE_AUTH_DENY:
+        break;
+    }
+    if (counts) {
+        note_failure(tunnel->conn);
+    }
+    mq_door_answer(tunnel, MQ_REFUSAL_UNAUTHORIZED);
+}
+
+static void authorize(mq_tunnel *tunnel, const mq_request *request) {
+    mq_conn *conn = tunnel->conn;
+    masque_engine *engine = conn->engine;
+    const mq_text *text;
+    /* While a penalty lasts nothing is compared, so nothing is learnt. */
+    if (mq_source_is_penalised(conn->source, engine->now) || !mq_request_credential(request, &text)) {
+        judge(tunnel, MASQUE_AUTH_DENY, !mq_source_is_penalised(conn->source, engine->now));
+        return;
+    }
+    masque_auth_request question = split_credential(tunnel, text);
+    masque_verdict verdict = ask_methods(tunnel, &question);
+    if (verdict == MASQUE_AUTH_PENDING) {
+        masque_time limit = conn->setup->config->limits.auth_timeout_ms * MASQUE_MILLISECOND;
+        mq_timer_set(&engine->timers, &tunnel->opening->timer, engine->now + limit);
+    } else {
+        tunnel->opening->auth_method = NULL;
+    }
+    /* Asking without any credential is no guess. */
+    judge(tunnel, verdict, text->length > 0);
+}
+
+int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict verdict, masque_time now) {
+    mq_tunnel *tunnel = mq_tunnel_find(engine, id);
+    if (!tunnel) {
+        return MASQUE_ERR_STALE;
+    }
+    mq_opening *opening = tunnel->opening;
+    if (!opening || opening->phase != MQ_PHASE_AUTH) {
+        return MASQUE_ERR_STATE;
+    }
+    if (verdict != MASQUE_AUTH_ALLOW && verdict != MASQUE_AUTH_DENY && verdict != MASQUE_AUTH_UNAVAILABLE) {
+        return MASQUE_ERR_INVALID;
+    }
+    engine->now = now;
+    mq_conn *conn = tunnel->conn;
+    if (mq_ready_has(&tunnel->ready, MASQUE_EVENT_AUTHORIZE)) {
+        mq_ready_clear(&tunnel->ready, MASQUE_EVENT_AUTHORIZE);
+    }
+    mq_timer_set(&engine->timers, &opening->timer, MASQUE_NEVER);
+    opening->auth_duration = now - opening->phase_began;
+    opening->auth_method = NULL;
+    opening->phase_began = now;
+    judge(tunnel, verdict, true);
+    mq_conn_settle(conn);
+    return 0;
+}
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+static mq_refusal check_form(const mq_request *request, mq_authority *authority) {
+    if (request->method == MQ_METHOD_GET && request->is_upgrade && request->protocol.bytes) {
+        return MQ_REFUSAL_PROTOCOL; /* an HTTP/1.1 upgrade, of none we have */
+    }
+    if (request->method != MQ_METHOD_CONNECT) {
+        return MQ_REFUSAL_METHOD;
+    }
+    if (request->has_body) {
+        return MQ_REFUSAL_MALFORMED; /* RFC 9110 9.3.6: a CONNECT has no content */
+    }
+    if (request->protocol.bytes && !request->is_upgrade) {
+        return MQ_REFUSAL_PROTOCOL; /* RFC 8441 4 */
+    }
+    if (!request->authority.bytes ||
+        mq_authority_parse(authority, request->authority.bytes, request->authority.length) != 0) {
+        return MQ_REFUSAL_BAD_AUTHORITY;
+    }
+    return MQ_REFUSAL_NONE;
+}
+
+static mq_refusal check_capacity(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    const masque_limits *limits = &conn->setup->config->limits;
+    if (engine->draining) {
+        return MQ_REFUSAL_DRAINING;
+    }
+    bool full = conn->tunnel_count > limits->tunnels_per_connection_max || engine->tunnels.live > limits->tunnels_max ||
+                mq_engine_is_past(engine, OVERLOAD_REFUSE_PERCENT);
+    bool fast = !mq_bucket_take(&conn->requests, engine->now, limits->requests_rate, limits->requests_burst) ||
+                !mq_source_may_request(conn->source, limits, engine->now);
+    return full || fast ? MQ_REFUSAL_LIMIT : MQ_REFUSAL_NONE;
+}
+
+static void on_opening_timer(mq_timer *timer, masque_time now) {
+    mq_opening *opening = MQ_MEMBER(timer, mq_opening, timer);
+    mq_tunnel *tunnel = opening->tunnel;
+    mq_conn *conn = tunnel->conn;
+    (void)now;
+    if (opening->phase == MQ_PHASE_AUTH) {
+        mq_door_answer(tunnel, MQ_REFUSAL_AUTH_UNAVAILABLE);
+    } else {
+        mq_dialing_go_on(tunnel);
+    }
+    mq_conn_settle(conn);
+}
+
+static mq_opening *opening_new(mq_tunnel *tunnel, masque_time began) {
+    masque_engine *engine = tunnel->conn->engine;
+    mq_opening *opening = mq_zalloc(mq_engine_allocator(engine), sizeof *opening);
+    if (!opening) {
+        return NULL;
+    }
+    *opening = (mq_opening){.tunnel = tunnel,
+                            .phase = MQ_PHASE_AUTH,
+                            .began = began,
+                            .phase_began = began,
+                            .auth_duration = MASQUE_NEVER,
+                            .dns_duration = MASQUE_NEVER};
+    mq_link_init(&opening->attempts);
+    mq_link_init(&opening->waiting);
+    if (mq_timer_init(&engine->timers, &opening->timer, on_opening_timer)) {
+        mq_free(mq_engine_allocator(engine), opening);
+        return NULL;
+    }
+    return opening;
+}
+
+bool mq_door_request(mq_conn *conn, int32_t id, const mq_request *request, mq_refusal refusal) {
+    conn->engine->stats.requests_total++;
+    mq_tunnel *tunnel = mq_tunnel_new(conn);
+    if (!tunnel) {
+        return false;
+    }
+    tunnel->opening = opening_new(tunnel, request->complete_at);
+    if (!tunnel->opening) {
+        mq_tunnel_del(tunnel);
+        return false;
+    }
+    conn->session->ops->open(conn->session, &tunnel->stream, id);
+    if (refusal == MQ_REFUSAL_NONE) {
+        refusal = check_form(request, &tunnel->opening->authority);
+    }
+    if (refusal == MQ_REFUSAL_NONE) {
+        refusal = check_capacity(conn);
+    }
+    if (refusal != MQ_REFUSAL_NONE) {
+        mq_door_answer(tunnel, refusal);
+        return true;
+    }
+    authorize(tunnel, request);
+    return true;
+}

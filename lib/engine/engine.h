@@ -1,0 +1,232 @@
+/*
+ * engine/engine.h: the objects of a running proxy and what its parts call of each
+ * other. engine.c: life, events, time. connection.c: a client's transport.
+ * tunnel.c: bytes between client and target. door.c: request, authentication,
+ * policy, answer. dialing.c: look-ups and attempts.
+ *
+ * Who frees what: objects with a host's socket live until their END event is
+ * taken; everything else is freed where it ends. Session callbacks may end
+ * tunnels, never the connection: that is left to mq_conn_settle(), which every
+ * public function calls last.
+ */
+#ifndef MQ_ENGINE_ENGINE_H
+#define MQ_ENGINE_ENGINE_H
+
+#include <masqueproxy/engine.h>
+
+#include "base/block.h"
+#include "base/bucket.h"
+#include "base/list.h"
+#include "base/slots.h"
+#include "base/timers.h"
+#include "engine/config.h"
+#include "http/session.h"
+#include "policy/sources.h"
+#include "transport/tls_stream.h"
+#include "tunnel/dial.h"
+#include "wire/authority.h"
+
+/* What one read of a client's socket may bring; what one readv() of a target may. */
+#define MQ_READ_SIZE 262144u
+#define MQ_RESERVE_BLOCKS 16u
+
+/* A configuration with what this engine made of it; counted by its connections. */
+typedef struct mq_setup {
+    masque_config *config;
+    mq_tls_context *tls;
+    size_t users;
+} mq_setup;
+
+typedef enum mq_ready_kind { MQ_READY_CONN, MQ_READY_TUNNEL, MQ_READY_ATTEMPT } mq_ready_kind;
+
+/* A place in the event queue: which events of an object are due, a bit for each
+   masque_event_type. */
+typedef struct mq_ready {
+    mq_link link;
+    uint32_t due;
+    mq_ready_kind kind;
+} mq_ready;
+
+struct masque_engine {
+    masque_runtime runtime;
+    mq_setup *setup;
+    mq_slots conns;
+    mq_slots tunnels;
+    mq_slots attempts;
+    mq_timers timers;
+    mq_pool pool;
+    mq_sources sources;
+    mq_link ready;   /* of mq_ready */
+    mq_link starved; /* tunnels that wait for memory, see mq_engine_is_full() */
+    masque_time now;
+    bool draining;
+    uint8_t *read_buffer;                  /* MQ_READ_SIZE, for masque_conn_reserve() */
+    mq_block *read_block;                  /* where TLS decrypts to, when nobody refers to it */
+    mq_block *reserved[MQ_RESERVE_BLOCKS]; /* for masque_tunnel_reserve() */
+    masque_tunnel_id reserved_for;
+    size_t reserved_tail; /* bytes offered in the tunnel's last block */
+    size_t reserved_total;
+    masque_stats stats;
+};
+
+typedef enum mq_conn_state {
+    MQ_CONN_HANDSHAKE,
+    MQ_CONN_OPEN,
+    MQ_CONN_CLOSING, /* writes what is left, then close_notify */
+    MQ_CONN_LINGER,  /* wrote all; reads and discards */
+    MQ_CONN_ENDED    /* CONN_END is due, or waits for its tunnels */
+} mq_conn_state;
+
+typedef struct mq_conn {
+    masque_engine *engine;
+    masque_conn_id id;
+    void *user;
+    mq_setup *setup;
+    mq_conn_state state;
+    mq_ready ready;
+    mq_timer timer;
+    masque_address client;
+    mq_source *source;
+    mq_tls_stream tls;
+    mq_session *session; /* NULL before OPEN and after the end */
+    uint8_t *kept;       /* ciphertext that came while a tunnel was full */
+    size_t kept_length;
+    bool output_told;   /* the host knows that there is output, until a pull gives none */
+    bool input_blocked; /* masque_conn_reserve() said no */
+    bool input_ended;   /* the transport's read side */
+    bool reset;         /* of CONN_END */
+    int error;          /* of CONN_END */
+    uint32_t auth_failures;
+    mq_bucket requests;
+    mq_link tunnels; /* of mq_tunnel.in_conn */
+    size_t tunnel_count;
+    size_t dials;          /* attempts under way */
+    mq_link dial_queue;    /* mq_opening that wait for a place */
+    size_t outgoing_bytes; /* in all tunnels' queues to the client */
+    size_t lingering;      /* tunnels whose stream has ended, but not their target */
+    masque_time since;     /* of this state */
+    masque_time idle_since;
+    masque_time head_since;   /* NEVER: no head is under way */
+    masque_time output_since; /* no progress since; NEVER: nothing waits */
+    masque_time check_at;     /* look for stalled tunnels */
+    masque_time drain_final_at;
+} mq_conn;
+
+typedef enum mq_phase { MQ_PHASE_AUTH, MQ_PHASE_RESOLVE, MQ_PHASE_DIAL } mq_phase;
+
+struct mq_tunnel;
+
+/* What a tunnel needs until it is answered. */
+typedef struct mq_opening {
+    struct mq_tunnel *tunnel;
+    mq_phase phase;
+    mq_authority authority;
+    const char *auth_method; /* PENDING: whose */
+    mq_dial dial;
+    bool dial_ready; /* `dial` is initialised */
+    mq_timer timer;
+    mq_link attempts;  /* of mq_attempt.in_opening */
+    mq_link waiting;   /* in mq_conn.dial_queue */
+    masque_time began; /* the head was complete */
+    masque_time phase_began;
+    masque_time auth_duration; /* NEVER: none */
+    masque_time dns_duration;
+} mq_opening;
+
+typedef struct mq_attempt {
+    masque_engine *engine;
+    masque_attempt_id id; /* 0: cancelled */
+    masque_attempt_id event_id;
+    void *user;
+    struct mq_tunnel *tunnel;
+    mq_link in_opening;
+    mq_ready ready;
+    masque_address address;
+} mq_attempt;
+
+typedef struct mq_tunnel {
+    mq_stream stream; /* the near side */
+    masque_tunnel_id id;
+    void *user;
+    mq_conn *conn;
+    mq_link in_conn;
+    mq_link starved;
+    mq_ready ready;
+    mq_queue incoming;    /* bytes for the target */
+    mq_opening *opening;  /* NULL once answered */
+    masque_time moved_at; /* bytes last went to the client, or to the target after the stream's end */
+    bool client_finished; /* END_STREAM or close_notify came */
+    bool finish_reported; /* TUNNEL_FINISH was queued */
+    bool output_told;     /* as of mq_conn, for the target */
+    bool target_blocked;  /* masque_tunnel_reserve() said no */
+    bool ended;           /* TUNNEL_END is due */
+    bool lingering;       /* counted in conn->lingering */
+    bool reset;
+} mq_tunnel;
+
+/* --- engine.c */
+void mq_ready_init(mq_ready *ready, mq_ready_kind kind);
+void mq_ready_set(masque_engine *engine, mq_ready *ready, masque_event_type type);
+void mq_ready_clear(mq_ready *ready, masque_event_type type);
+bool mq_ready_has(const mq_ready *ready, masque_event_type type);
+mq_setup *mq_setup_retain(mq_setup *setup);
+void mq_setup_release(masque_engine *engine, mq_setup *setup);
+/* PERCENT of the memory for tunnel data is in use. */
+bool mq_engine_is_past(const masque_engine *engine, unsigned percent);
+/* Memory was given back: starved tunnels may go on. */
+void mq_engine_feed_starved(masque_engine *engine);
+void mq_log(const masque_engine *engine, const masque_log_record *record);
+static inline const masque_allocator *mq_engine_allocator(const masque_engine *engine) {
+    return &engine->runtime.allocator;
+}
+
+/* --- connection.c */
+extern const mq_session_events MQ_CONN_SESSION_EVENTS;
+mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id);
+/* Does what has become due: output, closing, end, deadlines. CONN may only be an
+   ENDED shell afterwards. */
+void mq_conn_settle(mq_conn *conn);
+/* Ends CONN for ERROR: open tunnels with a reset, GOAWAY, close_notify. */
+void mq_conn_begin_close(mq_conn *conn, int error);
+void mq_conn_drain(mq_conn *conn);
+/* Frees a conn whose END was taken, or at once with its engine. */
+void mq_conn_del(mq_conn *conn);
+
+/* --- tunnel.c */
+mq_tunnel *mq_tunnel_new(mq_conn *conn);
+mq_tunnel *mq_tunnel_find(const masque_engine *engine, masque_tunnel_id id);
+static inline mq_tunnel *mq_tunnel_of(mq_stream *stream) {
+    return MQ_MEMBER(stream, mq_tunnel, stream);
+}
+/* Ends it. A stream the session still knows is reset. Without a target's socket it
+   is freed at once, else when TUNNEL_END was taken. */
+void mq_tunnel_end(mq_tunnel *tunnel, bool reset);
+/* The client's side is gone: CLEAN lets bytes that came still reach the target. */
+void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean);
+bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end);
+void mq_tunnel_client_finished(mq_tunnel *tunnel);
+void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
+/* The answer went out and the target is there. */
+void mq_tunnel_opened(mq_tunnel *tunnel);
+/* Frees a tunnel that is in nobody's hands any more. */
+void mq_tunnel_del(mq_tunnel *tunnel);
+/* Ends it when nothing moved for the write stall limit. */
+void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now);
+
+/* --- door.c */
+bool mq_door_request(mq_conn *conn, int32_t id, const mq_request *request, mq_refusal refusal);
+/* Answers and, with a refusal, frees the tunnel. */
+void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal);
+
+/* --- dialing.c */
+/* The request is allowed: looks up or dials. May answer (and free) at once. */
+void mq_dialing_begin(mq_tunnel *tunnel);
+/* Something happened: starts attempts, waits or gives up. May answer. */
+void mq_dialing_go_on(mq_tunnel *tunnel);
+/* Cancels all attempts of an opening, but WINNER. */
+void mq_dialing_cancel(mq_opening *opening, const mq_attempt *winner);
+/* Places became free: lets waiting tunnels of CONN dial. */
+void mq_dialing_next(mq_conn *conn);
+void mq_attempt_del(mq_attempt *attempt);
+
+#endif

@@ -1,0 +1,388 @@
+/*
+ * engine/tunnel.c: the bytes of one CONNECT, between a stream of the session and
+ * the host's socket.
+ *
+ * Each direction ends on its own. The tunnel is over when the stream has ended in
+ * both directions and the target took what came, or with a reset of either side.
+ */
+#include <assert.h>
+
+#include "engine/engine.h"
+
+/* What every tunnel may hold for its client, however full the connection is. */
+#define FAIR_SHARE 65536u
+
+static const masque_limits *limits_of(const mq_tunnel *tunnel) {
+    return &tunnel->conn->setup->config->limits;
+}
+
+mq_tunnel *mq_tunnel_find(const masque_engine *engine, masque_tunnel_id id) {
+    mq_tunnel *tunnel = mq_slots_find(&engine->tunnels, id);
+    return tunnel && !tunnel->ended ? tunnel : NULL;
+}
+
+/* A tunnel whose target is connected. */
+static mq_tunnel *find_open(masque_engine *engine, masque_tunnel_id id) {
+    mq_tunnel *tunnel = mq_tunnel_find(engine, id);
+    return tunnel && !tunnel->opening ? tunnel : NULL;
+}
+
+mq_tunnel *mq_tunnel_new(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    mq_tunnel *tunnel = mq_zalloc(mq_engine_allocator(engine), sizeof *tunnel);
+    if (!tunnel) {
+        return NULL;
+    }
+    tunnel->conn = conn;
+    tunnel->moved_at = engine->now;
+    mq_ready_init(&tunnel->ready, MQ_READY_TUNNEL);
+    mq_link_init(&tunnel->in_conn);
+    mq_link_init(&tunnel->starved);
+    tunnel->id = mq_slots_add(&engine->tunnels, tunnel);
+    if (!tunnel->id) {
+        mq_free(mq_engine_allocator(engine), tunnel);
+        return NULL;
+    }
+    mq_list_append(&conn->tunnels, &tunnel->in_conn);
+    conn->tunnel_count++;
+    return tunnel;
+}
+
+/* --- ends ----------------------------------------------------------------------------- */
+
+static void drop_opening(mq_tunnel *tunnel) {
+    masque_engine *engine = tunnel->conn->engine;
+    mq_opening *opening = tunnel->opening;
+    if (!opening) {
+        return;
+    }
+    mq_dialing_cancel(opening, NULL);
+    mq_link_remove(&opening->waiting);
+    mq_timer_free(&engine->timers, &opening->timer);
+    if (opening->dial_ready) {
+        mq_dial_free(&opening->dial);
+    }
+    mq_free(mq_engine_allocator(engine), opening);
+    tunnel->opening = NULL;
+}
+
+/* Bytes nobody will take: the client gets its connection's credit back. */
+static void drop_queues(mq_tunnel *tunnel) {
+    mq_conn *conn = tunnel->conn;
+    mq_pool *pool = &conn->engine->pool;
+    if (tunnel->incoming.bytes > 0 && conn->session) {
+        conn->session->ops->credit(conn->session, &tunnel->stream, tunnel->incoming.bytes);
+    }
+    conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
+    mq_queue_clear(&tunnel->incoming, pool);
+    mq_queue_clear(&tunnel->stream.outgoing, pool);
+}
+
+void mq_tunnel_del(mq_tunnel *tunnel) {
+    mq_conn *conn = tunnel->conn;
+    masque_engine *engine = conn->engine;
+    assert(!tunnel->stream.session);
+    drop_opening(tunnel);
+    drop_queues(tunnel);
+    conn->lingering -= tunnel->lingering;
+    mq_link_remove(&tunnel->ready.link);
+    mq_link_remove(&tunnel->starved);
+    mq_link_remove(&tunnel->in_conn);
+    conn->tunnel_count--;
+    if (conn->tunnel_count == 0) {
+        conn->idle_since = engine->now;
+    }
+    mq_slots_remove(&engine->tunnels, tunnel->id);
+    mq_free(mq_engine_allocator(engine), tunnel);
+}
+
+void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
+    mq_conn *conn = tunnel->conn;
+    if (tunnel->ended) {
+        return;
+    }
+    mq_session *session = tunnel->stream.session;
+    if (session) {
+        session->now = conn->engine->now;
+        session->ops->reset(session, &tunnel->stream);
+    }
+    if (tunnel->opening) {
+        mq_tunnel_del(tunnel);
+        return;
+    }
+    tunnel->ended = true;
+    tunnel->reset = reset;
+    drop_queues(tunnel);
+    while (tunnel->ready.due) {
+        mq_ready_clear(&tunnel->ready, (masque_event_type)__builtin_ctz(tunnel->ready.due));
+    }
+    mq_ready_set(conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_END);
+}
+
+static void report_finish(mq_tunnel *tunnel) {
+    if (tunnel->client_finished && !tunnel->opening && tunnel->incoming.bytes == 0 && !tunnel->finish_reported) {
+        tunnel->finish_reported = true;
+        mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_FINISH);
+    }
+}
+
+void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
+    mq_conn *conn = tunnel->conn;
+    if (tunnel->ended) {
+        return;
+    }
+    bool delivers = clean && !tunnel->opening && tunnel->incoming.bytes > 0;
+    if (delivers) {
+        mq_session *session = tunnel->stream.session;
+        if (session) {
+            session->ops->reset(session, &tunnel->stream);
+        }
+        tunnel->client_finished = true;
+        conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
+        mq_queue_clear(&tunnel->stream.outgoing, &conn->engine->pool);
+        conn->lingering += !tunnel->lingering;
+        tunnel->lingering = true;
+        tunnel->moved_at = conn->engine->now;
+        return;
+    }
+    mq_tunnel_end(tunnel, !clean);
+}
+
+void mq_tunnel_client_finished(mq_tunnel *tunnel) {
+    tunnel->client_finished = true;
+    report_finish(tunnel);
+}
+
+void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now) {
+    masque_time stall = limits_of(tunnel)->write_stall_timeout_ms * MASQUE_MILLISECOND;
+    bool waits = tunnel->stream.outgoing.bytes > 0 || tunnel->lingering;
+    if (waits && !tunnel->ended && now - tunnel->moved_at >= stall) {
+        mq_tunnel_end(tunnel, true);
+    }
+}
+
+/* --- client to target -------------------------------------------------------------------- */
+
+static void tell_output(mq_tunnel *tunnel) {
+    if (!tunnel->opening && !tunnel->output_told && tunnel->incoming.bytes > 0) {
+        tunnel->output_told = true;
+        mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_OUTPUT);
+    }
+}
+
+bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
+    masque_engine *engine = tunnel->conn->engine;
+    assert(!tunnel->ended);
+    if (mq_queue_append(&tunnel->incoming, &engine->pool, block, start, end)) {
+        return false;
+    }
+    tell_output(tunnel);
+    return true;
+}
+
+void mq_tunnel_opened(mq_tunnel *tunnel) {
+    drop_opening(tunnel);
+    tunnel->moved_at = tunnel->conn->engine->now;
+    tell_output(tunnel);
+    report_finish(tunnel);
+}
+
+size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel) {
+        return 0;
+    }
+    mq_ready_clear(&tunnel->ready, MASQUE_EVENT_TUNNEL_OUTPUT);
+    tunnel->output_told = tunnel->incoming.bytes > 0;
+    return mq_queue_pieces(&tunnel->incoming, pieces, count);
+}
+
+int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id id, size_t length, masque_time now) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel) {
+        return MASQUE_ERR_STALE;
+    }
+    if (length > tunnel->incoming.bytes) {
+        return MASQUE_ERR_INVALID;
+    }
+    engine->now = now;
+    mq_conn *conn = tunnel->conn;
+    mq_queue_drop(&tunnel->incoming, &engine->pool, length);
+    engine->stats.bytes_sent += length;
+    if (conn->session && length > 0) {
+        conn->session->now = now;
+        conn->session->may_grow = !mq_engine_is_past(engine, 80);
+        conn->session->ops->credit(conn->session, &tunnel->stream, length);
+    }
+    if (tunnel->lingering && length > 0) {
+        tunnel->moved_at = now;
+    }
+    if (tunnel->lingering && tunnel->incoming.bytes == 0) {
+        mq_tunnel_end(tunnel, false);
+    } else {
+        report_finish(tunnel);
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+/* --- target to client --------------------------------------------------------------------- */
+
+static size_t room_for_client(const mq_tunnel *tunnel) {
+    const masque_limits *limits = limits_of(tunnel);
+    const masque_engine *engine = tunnel->conn->engine;
+    bool crowded = tunnel->conn->outgoing_bytes >= limits->connection_buffer_max / 2 || mq_engine_is_past(engine, 80);
+    size_t limit = limits->tunnel_buffer_max;
+    limit = crowded && limit > FAIR_SHARE ? FAIR_SHARE : limit;
+    if (mq_engine_is_past(engine, 100)) {
+        limit = 0;
+    }
+    size_t have = tunnel->stream.outgoing.bytes;
+    return have < limit ? limit - have : 0;
+}
+
+/* Offers fresh blocks for up to ROOM bytes. */
+static size_t offer_blocks(masque_engine *engine, masque_iovec *pieces, size_t count, size_t room) {
+    size_t offered = 0;
+    while (offered < count && offered < MQ_RESERVE_BLOCKS && room > 0) {
+        if (!engine->reserved[offered]) {
+            engine->reserved[offered] = mq_block_new(&engine->pool);
+            if (!engine->reserved[offered]) {
+                break;
+            }
+        }
+        size_t length = room < MQ_BLOCK_PAYLOAD ? room : MQ_BLOCK_PAYLOAD;
+        pieces[offered] =
+            (masque_iovec){.base = engine->reserved[offered]->bytes + MQ_BLOCK_HEADROOM, .length = length};
+        engine->reserved_total += length;
+        room -= length;
+        offered++;
+    }
+    return offered;
+}
+
+size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel || !tunnel->stream.session || tunnel->stream.outgoing_end || count == 0) {
+        return 0;
+    }
+    size_t room = room_for_client(tunnel);
+    engine->reserved_for = id;
+    engine->reserved_tail = engine->reserved_total = 0;
+    size_t used = 0;
+    mq_block *tail = mq_queue_open_tail(&tunnel->stream.outgoing);
+    if (tail && room > 0) {
+        size_t space = MQ_BLOCK_SIZE - tail->used;
+        engine->reserved_tail = space < room ? space : room;
+        engine->reserved_total = engine->reserved_tail;
+        pieces[used++] = (masque_iovec){.base = tail->bytes + tail->used, .length = engine->reserved_tail};
+        room -= engine->reserved_tail;
+    }
+    used += offer_blocks(engine, pieces + used, count - used, room);
+    if (used == 0) {
+        tunnel->target_blocked = true;
+        /* Nothing of its own will wake it up: memory must. */
+        if (tunnel->stream.outgoing.bytes == 0) {
+            mq_link_remove(&tunnel->starved);
+            mq_list_append(&engine->starved, &tunnel->starved);
+        }
+    }
+    return used;
+}
+
+/* Moves the filled blocks to the queue; what isn't filled stays reserved. */
+static int take_reserved(masque_engine *engine, mq_queue *queue, size_t length) {
+    size_t first = 0;
+    while (length > 0) {
+        mq_block *block = engine->reserved[first];
+        uint32_t take = length < MQ_BLOCK_PAYLOAD ? (uint32_t)length : MQ_BLOCK_PAYLOAD;
+        block->used = MQ_BLOCK_HEADROOM + take;
+        if (mq_queue_push(queue, &engine->pool, block, MQ_BLOCK_HEADROOM, block->used)) {
+            block->used = 0;
+            return MASQUE_ERR_NO_MEMORY;
+        }
+        engine->reserved[first++] = NULL;
+        length -= take;
+    }
+    /* Keep the rest in front. */
+    for (size_t i = first; first > 0 && i < MQ_RESERVE_BLOCKS; i++) {
+        engine->reserved[i - first] = engine->reserved[i];
+        engine->reserved[i] = NULL;
+    }
+    return 0;
+}
+
+int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t length, masque_time now) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel || !tunnel->stream.session) {
+        return MASQUE_ERR_STALE;
+    }
+    if (engine->reserved_for != id || length > engine->reserved_total) {
+        return MASQUE_ERR_INVALID;
+    }
+    engine->now = now;
+    engine->reserved_for = 0;
+    if (length == 0) {
+        return 0;
+    }
+    mq_conn *conn = tunnel->conn;
+    mq_queue *queue = &tunnel->stream.outgoing;
+    size_t before = queue->bytes;
+    size_t tail = length < engine->reserved_tail ? length : engine->reserved_tail;
+    if (before == 0) {
+        tunnel->moved_at = now;
+    }
+    if (tail > 0) {
+        mq_queue_extend_tail(queue, (uint32_t)tail);
+    }
+    int error = take_reserved(engine, queue, length - tail);
+    conn->outgoing_bytes += queue->bytes - before;
+    engine->stats.bytes_received += queue->bytes - before;
+    if (error) {
+        mq_tunnel_end(tunnel, true);
+    } else {
+        tunnel->stream.session->ops->resume(tunnel->stream.session, &tunnel->stream);
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+void mq_tunnel_sent(mq_tunnel *tunnel, size_t length) {
+    masque_engine *engine = tunnel->conn->engine;
+    tunnel->conn->outgoing_bytes -= length;
+    tunnel->moved_at = engine->now;
+    if (tunnel->target_blocked && tunnel->stream.outgoing.bytes == 0) {
+        tunnel->target_blocked = false;
+        mq_ready_set(engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_INPUT);
+    }
+}
+
+int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_time now) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel) {
+        return MASQUE_ERR_STALE;
+    }
+    if (tunnel->stream.outgoing_end) {
+        return MASQUE_ERR_STATE;
+    }
+    engine->now = now;
+    mq_conn *conn = tunnel->conn;
+    tunnel->stream.outgoing_end = true;
+    if (tunnel->stream.session) {
+        tunnel->stream.session->ops->resume(tunnel->stream.session, &tunnel->stream);
+    }
+    mq_conn_settle(conn);
+    return 0;
+}
+
+int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id id, masque_time now) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    if (!tunnel) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    mq_conn *conn = tunnel->conn;
+    mq_tunnel_end(tunnel, true);
+    mq_conn_settle(conn);
+    return 0;
+}

@@ -1,0 +1,334 @@
+/*
+ * http/h1.c: HTTP/1.1 behind session.h. A connection is one request; after a 200
+ * it is the tunnel, after anything else it closes (RFC 9931: bytes that follow a
+ * refused CONNECT are never a request).
+ *
+ *     HEAD --request--> WAITING --200--> TUNNEL --both ends--> DONE
+ *       |                  `--refusal--> DONE
+ *       `--malformed--> (a refusal through the owner, as any)
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/h1_parser.h"
+#include "http/session.h"
+
+/* Our longest answer head: status line, four fields, Connection and length. */
+#define ANSWER_MAX 640
+
+typedef enum h1_state { H1_HEAD, H1_WAITING, H1_TUNNEL, H1_DONE } h1_state;
+
+typedef struct h1_session {
+    mq_session base;
+    h1_state state;
+    mq_stream *stream; /* from the request to its end */
+    char *head;        /* while it is incomplete */
+    size_t head_length;
+    size_t head_capacity;
+    size_t head_scanned;
+    char *answer; /* to be written, alone */
+    size_t answer_length;
+    size_t untaken; /* tunnel bytes delivered, not yet credited */
+    bool client_finished;
+} h1_session;
+
+static h1_session *h1_of(mq_session *session) {
+    return (h1_session *)session;
+}
+
+static const h1_session *h1_of_const(const mq_session *session) {
+    return (const h1_session *)session;
+}
+
+static void h1_free(mq_session *session) {
+    h1_session *h1 = h1_of(session);
+    const masque_allocator *allocator = session->allocator;
+    if (h1->stream) {
+        h1->stream->session = NULL;
+    }
+    if (h1->head) {
+        mq_wipe(h1->head, h1->head_length);
+    }
+    mq_free(allocator, h1->head);
+    mq_free(allocator, h1->answer);
+    mq_free(allocator, h1);
+}
+
+/* Both directions ended: the owner may forget the stream. */
+static void let_go(h1_session *h1, bool reset) {
+    mq_stream *stream = h1->stream;
+    h1->state = H1_DONE;
+    h1->stream = NULL;
+    if (stream) {
+        stream->session = NULL;
+        h1->base.events->closed(h1->base.owner, stream, reset);
+    }
+}
+
+static void report_request(h1_session *h1, const mq_request *request, mq_refusal refusal) {
+    h1->state = H1_WAITING;
+    h1->base.events->head_ends(h1->base.owner);
+    if (!h1->base.events->request(h1->base.owner, 1, request, refusal)) {
+        h1->state = H1_DONE;
+        h1->base.must_abort = true;
+    }
+}
+
+static void h1_open(mq_session *session, mq_stream *stream, int32_t id) {
+    stream->session = session;
+    stream->id = id;
+    h1_of(session)->stream = stream;
+}
+
+static void parse_head(h1_session *h1, size_t length) {
+    mq_request request;
+    mq_request_init(&request, h1->base.allocator);
+    /* RFC 9112 2.2: one empty line before the request line is forgiven. */
+    size_t skip = length >= 6 && memcmp(h1->head, "\r\n", 2) == 0 ? 2 : 0;
+    mq_refusal refusal = mq_h1_parse(&request, h1->base.limits, h1->head + skip, length - skip);
+    request.complete_at = h1->base.now;
+    report_request(h1, &request, refusal);
+    mq_request_free(&request);
+    mq_wipe(h1->head, h1->head_length);
+    mq_free(h1->base.allocator, h1->head);
+    h1->head = NULL;
+}
+
+static void refuse_head(h1_session *h1, mq_refusal refusal) {
+    mq_request request;
+    mq_request_init(&request, h1->base.allocator);
+    request.complete_at = h1->base.now;
+    report_request(h1, &request, refusal);
+}
+
+static int deliver(h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
+    if (start == end || h1->state == H1_DONE) {
+        return 0;
+    }
+    h1->untaken += end - start;
+    if (!h1->base.events->data(h1->base.owner, h1->stream, block, start, end)) {
+        h1->base.must_abort = true;
+    }
+    return 0;
+}
+
+/* Gathers the head; bytes behind it are the tunnel's (RFC 9112 3.2.3). */
+static int take_head(h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
+    size_t before = h1->head_length;
+    size_t limit = h1->base.limits->header_bytes_max;
+    size_t take = end - start < limit - before ? end - start : limit - before;
+    char *head = mq_grow(h1->base.allocator, h1->head, &h1->head_capacity, before + take, 1);
+    if (!head) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    if (before == 0) {
+        h1->base.events->head_begins(h1->base.owner);
+    }
+    h1->head = head;
+    memcpy(head + before, block->bytes + start, take);
+    h1->head_length += take;
+    size_t scan_from = before == 0 && take >= 2 && memcmp(head, "\r\n", 2) == 0 ? 2 : 0;
+    if (h1->head_scanned < scan_from) {
+        h1->head_scanned = scan_from;
+    }
+    size_t length = mq_h1_head_end(head, h1->head_length, &h1->head_scanned);
+    if (length == 0) {
+        if (h1->head_length >= limit) {
+            refuse_head(h1, MQ_REFUSAL_TOO_LARGE);
+        }
+        return 0;
+    }
+    uint32_t used = (uint32_t)(length - before);
+    parse_head(h1, length);
+    return deliver(h1, block, start + used, end);
+}
+
+static int h1_input(mq_session *session, mq_block *block, uint32_t start, uint32_t end) {
+    h1_session *h1 = h1_of(session);
+    switch (h1->state) {
+    case H1_HEAD:
+        return take_head(h1, block, start, end);
+    case H1_WAITING:
+    case H1_TUNNEL:
+        return deliver(h1, block, start, end);
+    case H1_DONE:
+        return 0; /* after a refusal everything is discarded */
+    }
+    return 0;
+}
+
+static void h1_input_end(mq_session *session) {
+    h1_session *h1 = h1_of(session);
+    if (h1->client_finished) {
+        return;
+    }
+    h1->client_finished = true;
+    if (h1->state == H1_HEAD) {
+        let_go(h1, false);
+        return;
+    }
+    if (h1->stream) {
+        session->events->finished(session->owner, h1->stream);
+    }
+}
+
+static bool h1_wants_input(const mq_session *session) {
+    const h1_session *h1 = h1_of_const(session);
+    return h1->state == H1_HEAD || h1->state == H1_DONE || h1->untaken < session->limits->tunnel_buffer_max;
+}
+
+static int write_tunnel(h1_session *h1, mq_tls_stream *tls) {
+    mq_stream *stream = h1->stream;
+    while (stream->outgoing.bytes > 0 && mq_tls_stream_has_room(tls)) {
+        const mq_slice *slice = mq_queue_first(&stream->outgoing);
+        size_t length = slice->end - slice->start;
+        int error = mq_tls_stream_write(tls, slice->block->bytes + slice->start, length);
+        if (error) {
+            return error;
+        }
+        mq_queue_drop(&stream->outgoing, h1->base.pool, length);
+        h1->base.events->sent(h1->base.owner, stream, length);
+    }
+    if (stream->outgoing.bytes == 0 && stream->outgoing_end && !stream->end_sent) {
+        stream->end_sent = true;
+        mq_tls_stream_close(tls);
+        if (h1->client_finished) {
+            let_go(h1, false);
+        }
+    }
+    return 0;
+}
+
+static int h1_output(mq_session *session, mq_tls_stream *tls) {
+    h1_session *h1 = h1_of(session);
+    if (h1->answer) {
+        /* Alone in its record and write: some clients refuse bytes behind the head. */
+        int error = mq_tls_stream_write(tls, h1->answer, h1->answer_length);
+        mq_free(session->allocator, h1->answer);
+        h1->answer = NULL;
+        return error;
+    }
+    if (h1->state == H1_TUNNEL) {
+        return write_tunnel(h1, tls);
+    }
+    return 0;
+}
+
+static bool h1_wants_output(const mq_session *session) {
+    const h1_session *h1 = h1_of_const(session);
+    if (h1->answer) {
+        return true;
+    }
+    const mq_stream *stream = h1->stream;
+    return h1->state == H1_TUNNEL && stream &&
+           (stream->outgoing.bytes > 0 || (stream->outgoing_end && !stream->end_sent));
+}
+
+static size_t write_head(char *text, size_t size, const mq_response *response) {
+    unsigned status = mq_response_status(response);
+    mq_response_text values;
+    mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+    size_t count = mq_response_fields(response, &values, fields);
+    int at = snprintf(text, size, "HTTP/1.1 %u %s\r\n", status, mq_status_reason(status));
+    for (size_t i = 0; i < count; i++) {
+        at += snprintf(text + at, size - (size_t)at, "%s: %s\r\n", fields[i].name, fields[i].value);
+    }
+    const char *end = status == 200 ? "\r\n" : "content-length: 0\r\nconnection: close\r\n\r\n";
+    at += snprintf(text + at, size - (size_t)at, "%s", end);
+    assert((size_t)at < size);
+    return (size_t)at;
+}
+
+static int h1_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
+    h1_session *h1 = h1_of(session);
+    assert(h1->state == H1_WAITING);
+    h1->answer = mq_alloc(session->allocator, ANSWER_MAX);
+    if (h1->answer && response->refusal == MQ_REFUSAL_NONE) {
+        h1->answer_length = write_head(h1->answer, ANSWER_MAX, response);
+        h1->state = H1_TUNNEL;
+        return 0;
+    }
+    h1->state = H1_DONE;
+    h1->stream = NULL;
+    stream->session = NULL;
+    if (!h1->answer) {
+        session->must_abort = true;
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    h1->answer_length = write_head(h1->answer, ANSWER_MAX, response);
+    return 0;
+}
+
+static void h1_resume(mq_session *session, mq_stream *stream) {
+    (void)session;
+    (void)stream;
+}
+
+static void h1_credit(mq_session *session, mq_stream *stream, size_t length) {
+    h1_session *h1 = h1_of(session);
+    (void)stream;
+    assert(length <= h1->untaken);
+    h1->untaken -= length;
+}
+
+static void h1_reset(mq_session *session, mq_stream *stream) {
+    h1_session *h1 = h1_of(session);
+    stream->session = NULL;
+    h1->stream = NULL;
+    h1->state = H1_DONE;
+    session->must_abort = true;
+}
+
+static void h1_drain(mq_session *session, bool final) {
+    h1_session *h1 = h1_of(session);
+    if (final && h1->state == H1_HEAD) {
+        h1->state = H1_DONE;
+    }
+}
+
+static void h1_terminate(mq_session *session, int error) {
+    h1_session *h1 = h1_of(session);
+    (void)error;
+    assert(!h1->stream);
+    h1->state = H1_DONE;
+}
+
+static bool h1_is_done(const mq_session *session) {
+    const h1_session *h1 = h1_of_const(session);
+    return h1->state == H1_DONE && !h1->answer;
+}
+
+static const mq_session_ops H1_OPS = {
+    .free = h1_free,
+    .input = h1_input,
+    .input_end = h1_input_end,
+    .wants_input = h1_wants_input,
+    .output = h1_output,
+    .wants_output = h1_wants_output,
+    .open = h1_open,
+    .respond = h1_respond,
+    .resume = h1_resume,
+    .credit = h1_credit,
+    .reset = h1_reset,
+    .drain = h1_drain,
+    .terminate = h1_terminate,
+    .is_done = h1_is_done,
+};
+
+mq_session *mq_h1_new(const mq_session_setup *setup) {
+    h1_session *h1 = mq_zalloc(setup->allocator, sizeof *h1);
+    if (!h1) {
+        return NULL;
+    }
+    h1->base = (mq_session){
+        .ops = &H1_OPS,
+        .events = setup->events,
+        .owner = setup->owner,
+        .allocator = setup->allocator,
+        .limits = setup->limits,
+        .pool = setup->pool,
+    };
+    h1->state = H1_HEAD;
+    return &h1->base;
+}

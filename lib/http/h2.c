@@ -1,0 +1,605 @@
+/*
+ * http/h2.c: HTTP/2 behind session.h, on nghttp2.
+ *
+ * nghttp2 keeps the protocol; here are the limits it leaves to its user (header
+ * fields and bytes), flow control, and the way of bytes: a DATA frame's header
+ * is written into the nine bytes before its payload, so that both are one TLS
+ * record without a copy.
+ *
+ * Flow control. The connection's window is connection_buffer_max and every
+ * stream begins with 64 KiB. A stream's window doubles when its target took a
+ * whole window within WINDOW_PERIOD, as long as all windows that streams have
+ * or may still get fit into the connection's. So a stalled target never keeps
+ * another tunnel waiting, and credit is given only for bytes that were taken.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/bucket.h"
+#include "http/h2_nghttp2.h"
+#include "http/session.h"
+
+/* RFC 9113 6.9.2: what a stream begins with. */
+#define INITIAL_WINDOW 65535u
+/* A window taken in this time may be what limits the client: good up to a round
+   trip of a second. */
+#define WINDOW_PERIOD MASQUE_SECOND
+/* Frames up to this size are gathered into one record with their neighbours. */
+#define GATHER_MAX 2048u
+/* A head this many times over a limit isn't read to its end for a 431. */
+#define HEAD_EXCESS 4u
+
+typedef struct h2_session {
+    mq_session base;
+    nghttp2_session *ng;
+    mq_request *request; /* the header block being read; one at a time (RFC 9113 4.3) */
+    int32_t request_id;
+    bool request_in_head; /* until the block ends */
+    bool dead;            /* nghttp2 failed: it is never called again */
+    int fatal;            /* a masque_error raised inside a callback */
+    mq_bucket resets;     /* streams that ended so, theirs and ours */
+    uint32_t open_streams;
+    uint64_t granted;   /* sum of the open streams' windows */
+    mq_block *block;    /* during input */
+    mq_tls_stream *tls; /* during output, with the two below */
+    uint8_t *gathered;
+    size_t gathered_length;
+} h2_session;
+
+static h2_session *h2_of(mq_session *session) {
+    return (h2_session *)session;
+}
+
+/* nghttp2 ran out of memory: the connection can't go on. */
+static void note(h2_session *h2, int code) {
+    if (nghttp2_is_fatal(code)) {
+        h2->fatal = code == NGHTTP2_ERR_NOMEM ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_PROTOCOL;
+        h2->base.must_abort = true;
+    }
+}
+
+static void reset_stream(h2_session *h2, int32_t id, uint32_t code) {
+    note(h2, nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, id, code));
+}
+
+static mq_stream *find_stream(nghttp2_session *ng, int32_t id) {
+    return nghttp2_session_get_stream_user_data(ng, id);
+}
+
+/* --- output: nghttp2 asks for frames to be written ----------------------------- */
+
+static int flush_gathered(h2_session *h2) {
+    if (h2->gathered_length == 0) {
+        return 0;
+    }
+    int error = mq_tls_stream_write(h2->tls, h2->gathered, h2->gathered_length);
+    h2->gathered_length = 0;
+    h2->fatal = error ? error : h2->fatal;
+    return error;
+}
+
+static int gather(h2_session *h2, const uint8_t *bytes, size_t length) {
+    if (h2->gathered_length + length > MQ_RECORD_MAX && flush_gathered(h2)) {
+        return h2->fatal;
+    }
+    memcpy(h2->gathered + h2->gathered_length, bytes, length);
+    h2->gathered_length += length;
+    return 0;
+}
+
+static bool has_room(const h2_session *h2) {
+    return mq_tls_stream_has_room(h2->tls);
+}
+
+static nghttp2_ssize on_send(nghttp2_session *ng, const uint8_t *bytes, size_t length, int flags, void *user) {
+    h2_session *h2 = user;
+    (void)ng;
+    (void)flags;
+    if (!has_room(h2)) {
+        return NGHTTP2_ERR_WOULDBLOCK;
+    }
+    size_t take = length < MQ_RECORD_MAX ? length : MQ_RECORD_MAX;
+    return gather(h2, bytes, take) ? NGHTTP2_ERR_CALLBACK_FAILURE : (nghttp2_ssize)take;
+}
+
+/* A frame of one slice at most: its header has room only before a slice. */
+static nghttp2_ssize on_read_length(nghttp2_session *ng, uint8_t type, int32_t id, int32_t connection_window,
+                                    int32_t stream_window, uint32_t frame_max, void *user) {
+    (void)ng;
+    (void)type;
+    (void)id;
+    (void)user;
+    nghttp2_ssize length = MQ_BLOCK_PAYLOAD;
+    length = length < connection_window ? length : connection_window;
+    length = length < stream_window ? length : stream_window;
+    return (uint32_t)length < frame_max ? length : (nghttp2_ssize)frame_max;
+}
+
+static nghttp2_ssize on_read(nghttp2_session *ng, int32_t id, uint8_t *buffer, size_t length, uint32_t *flags,
+                             nghttp2_data_source *source, void *user) {
+    const mq_stream *stream = find_stream(ng, id);
+    (void)buffer;
+    (void)source;
+    if (!stream) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (!has_room(user)) {
+        return NGHTTP2_ERR_PAUSE;
+    }
+    const mq_slice *slice = mq_queue_first(&stream->outgoing);
+    if (!slice) {
+        *flags |= stream->outgoing_end ? NGHTTP2_DATA_FLAG_EOF : 0u;
+        return stream->outgoing_end ? 0 : NGHTTP2_ERR_DEFERRED;
+    }
+    size_t have = slice->end - slice->start;
+    size_t take = have < length ? have : length;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (stream->outgoing_end && take == stream->outgoing.bytes) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (nghttp2_ssize)take;
+}
+
+static int write_data_frame(h2_session *h2, const mq_slice *slice, const uint8_t *header, size_t length) {
+    uint8_t *payload = slice->block->bytes + slice->start;
+    if (MQ_BLOCK_HEADROOM + length <= GATHER_MAX || slice->start < MQ_BLOCK_HEADROOM) {
+        return gather(h2, header, MQ_BLOCK_HEADROOM) || gather(h2, payload, length);
+    }
+    if (flush_gathered(h2)) {
+        return h2->fatal;
+    }
+    memcpy(payload - MQ_BLOCK_HEADROOM, header, MQ_BLOCK_HEADROOM);
+    h2->fatal = mq_tls_stream_write(h2->tls, payload - MQ_BLOCK_HEADROOM, MQ_BLOCK_HEADROOM + length);
+    return h2->fatal;
+}
+
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header, size_t length,
+                        nghttp2_data_source *source, void *user) {
+    h2_session *h2 = user;
+    (void)source;
+    mq_stream *stream = find_stream(ng, frame->hd.stream_id);
+    if (!stream) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (length == 0) {
+        return gather(h2, header, MQ_BLOCK_HEADROOM) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    }
+    const mq_slice *slice = mq_queue_first(&stream->outgoing);
+    assert(slice && length <= slice->end - slice->start);
+    if (write_data_frame(h2, slice, header, length)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    mq_queue_drop(&stream->outgoing, h2->base.pool, length);
+    h2->base.events->sent(h2->base.owner, stream, length);
+    return 0;
+}
+
+static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
+    (void)user;
+    if (frame->hd.type == NGHTTP2_DATA && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        mq_stream *stream = find_stream(ng, frame->hd.stream_id);
+        if (stream) {
+            stream->end_sent = true;
+        }
+    }
+    return 0;
+}
+
+/* --- input: nghttp2 reports frames ----------------------------------------------- */
+
+static void drop_request(h2_session *h2) {
+    if (h2->request) {
+        mq_request_free(h2->request);
+        mq_free(h2->base.allocator, h2->request);
+        h2->request = NULL;
+    }
+    if (h2->request_in_head) {
+        h2->request_in_head = false;
+        h2->base.events->head_ends(h2->base.owner);
+    }
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
+    h2_session *h2 = user;
+    (void)ng;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        return 0;
+    }
+    drop_request(h2);
+    h2->request = mq_alloc(h2->base.allocator, sizeof *h2->request);
+    if (!h2->request) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    mq_request_init(h2->request, h2->base.allocator);
+    h2->request_id = frame->hd.stream_id;
+    h2->request_in_head = true;
+    h2->base.events->head_begins(h2->base.owner);
+    return 0;
+}
+
+static void take_pseudo(h2_session *h2, const char *name, size_t name_length, const char *value, size_t length) {
+    mq_request *request = h2->request;
+    mq_request_count(request, h2->base.limits, name_length + length);
+    if (request->too_large) {
+        return;
+    }
+    if (name_length == 7 && memcmp(name, ":method", 7) == 0) {
+        mq_request_set_method(request, value, length);
+    } else if (name_length == 10 && memcmp(name, ":authority", 10) == 0) {
+        mq_request_set_authority(request, value, length);
+    } else if (name_length == 9 && memcmp(name, ":protocol", 9) == 0) {
+        mq_request_set_protocol(request, value, length);
+    }
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
+                     const uint8_t *value, size_t value_length, uint8_t flags, void *user) {
+    h2_session *h2 = user;
+    (void)ng;
+    (void)flags;
+    if (!h2->request || frame->hd.stream_id != h2->request_id) {
+        return 0;
+    }
+    const masque_limits *limits = h2->base.limits;
+    if (name_length > 0 && name[0] == ':') {
+        take_pseudo(h2, (const char *)name, name_length, (const char *)value, value_length);
+    } else {
+        mq_request_field(h2->request, limits, (const char *)name, name_length, (const char *)value, value_length);
+    }
+    if (h2->request->field_count > HEAD_EXCESS * limits->header_fields_max ||
+        h2->request->byte_count > HEAD_EXCESS * limits->header_bytes_max) {
+        drop_request(h2);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+/* Without this nghttp2 would drop the field and go on. */
+static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
+                             const uint8_t *value, size_t value_length, uint8_t flags, void *user) {
+    (void)ng;
+    (void)frame;
+    (void)name;
+    (void)name_length;
+    (void)value;
+    (void)value_length;
+    (void)flags;
+    (void)user;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void finish_request(h2_session *h2, int32_t id) {
+    mq_request *request = h2->request;
+    if (!request || h2->request_id != id) {
+        return;
+    }
+    mq_refusal refusal = request->too_large ? MQ_REFUSAL_TOO_LARGE : MQ_REFUSAL_NONE;
+    refusal = request->no_memory ? MQ_REFUSAL_INTERNAL : refusal;
+    request->complete_at = h2->base.now;
+    h2->request_in_head = false;
+    h2->base.events->head_ends(h2->base.owner);
+    if (!h2->base.events->request(h2->base.owner, id, request, refusal)) {
+        reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
+    }
+    drop_request(h2);
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
+    h2_session *h2 = user;
+    int32_t id = frame->hd.stream_id;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
+        return 0;
+    }
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+            finish_request(h2, id);
+        } else {
+            /* RFC 9113 8.5: nothing but DATA on a tunnel. */
+            reset_stream(h2, id, NGHTTP2_PROTOCOL_ERROR);
+            return 0;
+        }
+    }
+    mq_stream *stream = find_stream(ng, id);
+    if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        h2->base.events->finished(h2->base.owner, stream);
+    }
+    return 0;
+}
+
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user) {
+    h2_session *h2 = user;
+    mq_stream *stream = find_stream(ng, id);
+    (void)flags;
+    if (!stream) {
+        /* Refused, and the client goes on: tell it to stop (RFC 9113 8.1). */
+        note(h2, nghttp2_session_consume_connection(ng, length));
+        reset_stream(h2, id, NGHTTP2_NO_ERROR);
+        return 0;
+    }
+    uint32_t start = (uint32_t)(bytes - h2->block->bytes);
+    if (!h2->base.events->data(h2->base.owner, stream, h2->block, start, start + (uint32_t)length)) {
+        note(h2, nghttp2_session_consume_connection(ng, length));
+        reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
+    }
+    return 0;
+}
+
+static void forget_stream(h2_session *h2, mq_stream *stream) {
+    assert(h2->granted >= stream->window && h2->open_streams > 0);
+    h2->granted -= stream->window;
+    h2->open_streams--;
+    stream->session = NULL;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user) {
+    h2_session *h2 = user;
+    mq_stream *stream = find_stream(ng, id);
+    if (stream) {
+        forget_stream(h2, stream);
+        nghttp2_session_set_stream_user_data(ng, id, NULL);
+        h2->base.events->closed(h2->base.owner, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
+    }
+    if (h2->request && h2->request_id == id) {
+        drop_request(h2);
+    }
+    const masque_limits *limits = h2->base.limits;
+    if (code != NGHTTP2_NO_ERROR &&
+        !mq_bucket_take(&h2->resets, h2->base.now, limits->resets_rate, limits->resets_burst)) {
+        h2->fatal = MASQUE_ERR_FLOOD;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+/* --- session.h --------------------------------------------------------------------- */
+
+static void h2_free(mq_session *session) {
+    h2_session *h2 = h2_of(session);
+    const masque_allocator *allocator = session->allocator;
+    h2->request_in_head = false;
+    drop_request(h2);
+    nghttp2_session_del(h2->ng);
+    mq_free(allocator, h2);
+}
+
+static int error_of(const h2_session *h2, nghttp2_ssize code) {
+    if (h2->fatal) {
+        return h2->fatal;
+    }
+    switch (code) {
+    case NGHTTP2_ERR_NOMEM:
+        return MASQUE_ERR_NO_MEMORY;
+    case NGHTTP2_ERR_FLOODED:
+        return MASQUE_ERR_FLOOD;
+    default:
+        return MASQUE_ERR_PROTOCOL;
+    }
+}
+
+static int h2_input(mq_session *session, mq_block *block, uint32_t start, uint32_t end) {
+    h2_session *h2 = h2_of(session);
+    if (h2->dead) {
+        return MASQUE_ERR_PROTOCOL;
+    }
+    h2->block = block;
+    nghttp2_ssize taken = nghttp2_session_mem_recv2(h2->ng, block->bytes + start, end - start);
+    h2->block = NULL;
+    if (taken < 0) {
+        h2->dead = true;
+        return error_of(h2, taken);
+    }
+    return 0;
+}
+
+static void h2_input_end(mq_session *session) {
+    (void)session; /* the owner ends an HTTP/2 connection then */
+}
+
+static bool h2_wants_input(const mq_session *session) {
+    (void)session;
+    return true; /* windows bound what may come */
+}
+
+static int h2_output(mq_session *session, mq_tls_stream *tls) {
+    h2_session *h2 = h2_of(session);
+    uint8_t gathered[MQ_RECORD_MAX];
+    if (h2->dead) {
+        return 0;
+    }
+    h2->tls = tls;
+    h2->gathered = gathered;
+    h2->gathered_length = 0;
+    int code = nghttp2_session_send(h2->ng);
+    int error = flush_gathered(h2);
+    h2->tls = NULL;
+    h2->gathered = NULL;
+    if (code < 0 || error) {
+        h2->dead = true;
+        return error ? error : error_of(h2, code);
+    }
+    return 0;
+}
+
+static bool h2_wants_output(const mq_session *session) {
+    const h2_session *h2 = (const h2_session *)session;
+    return !h2->dead && nghttp2_session_want_write(h2->ng);
+}
+
+static void h2_open(mq_session *session, mq_stream *stream, int32_t id) {
+    h2_session *h2 = h2_of(session);
+    stream->session = session;
+    stream->id = id;
+    stream->window = INITIAL_WINDOW;
+    stream->window_since = session->now;
+    h2->granted += stream->window;
+    h2->open_streams++;
+    nghttp2_session_set_stream_user_data(h2->ng, id, stream);
+}
+
+static nghttp2_nv field_of(const char *name, const char *value) {
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
+                        .value = (uint8_t *)(uintptr_t)value,
+                        .namelen = strlen(name),
+                        .valuelen = strlen(value),
+                        .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+static int h2_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
+    static const char digits[] = "0123456789";
+    h2_session *h2 = h2_of(session);
+    unsigned code = mq_response_status(response);
+    char status[4] = {digits[code / 100 % 10], digits[code / 10 % 10], digits[code % 10], 0};
+    mq_response_text values;
+    mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+    size_t count = mq_response_fields(response, &values, fields);
+    nghttp2_nv headers[MQ_RESPONSE_FIELDS_MAX + 1] = {field_of(":status", status)};
+    for (size_t i = 0; i < count; i++) {
+        headers[i + 1] = field_of(fields[i].name, fields[i].value);
+    }
+    bool tunnel = response->refusal == MQ_REFUSAL_NONE;
+    nghttp2_data_provider2 provider = {.read_callback = on_read};
+    int error = nghttp2_submit_response2(h2->ng, stream->id, headers, count + 1, tunnel ? &provider : NULL);
+    if (tunnel && !error) {
+        return 0;
+    }
+    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    if (error) {
+        reset_stream(h2, stream->id, NGHTTP2_INTERNAL_ERROR);
+    }
+    forget_stream(h2, stream);
+    return error ? MASQUE_ERR_NO_MEMORY : 0;
+}
+
+static void h2_resume(mq_session *session, mq_stream *stream) {
+    /* Fails when it isn't deferred; then it will be read anyway. */
+    nghttp2_session_resume_data(h2_of(session)->ng, stream->id);
+}
+
+static void grow_window(h2_session *h2, mq_stream *stream) {
+    const masque_limits *limits = h2->base.limits;
+    uint64_t wanted = (uint64_t)stream->window * 2;
+    wanted = wanted < limits->stream_window_max ? wanted : limits->stream_window_max;
+    uint64_t idle_streams = limits->tunnels_per_connection_max - h2->open_streams;
+    uint64_t committed = h2->granted + idle_streams * INITIAL_WINDOW;
+    if (wanted <= stream->window || committed + (wanted - stream->window) > limits->connection_buffer_max) {
+        return;
+    }
+    if (nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, stream->id, (int32_t)wanted) == 0) {
+        h2->granted += wanted - stream->window;
+        stream->window = (uint32_t)wanted;
+    }
+}
+
+static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
+    h2_session *h2 = h2_of(session);
+    if (h2->dead) {
+        return;
+    }
+    if (!stream->session) {
+        note(h2, nghttp2_session_consume_connection(h2->ng, length));
+        return;
+    }
+    note(h2, nghttp2_session_consume(h2->ng, stream->id, length));
+    stream->window_taken += (uint32_t)length;
+    if (stream->window_taken < stream->window) {
+        return;
+    }
+    if (session->may_grow && session->now - stream->window_since < WINDOW_PERIOD) {
+        grow_window(h2, stream);
+    }
+    stream->window_taken = 0;
+    stream->window_since = session->now;
+}
+
+static void h2_reset(mq_session *session, mq_stream *stream) {
+    h2_session *h2 = h2_of(session);
+    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    forget_stream(h2, stream);
+    if (!h2->dead) {
+        reset_stream(h2, stream->id, NGHTTP2_CONNECT_ERROR);
+    }
+}
+
+static void h2_drain(mq_session *session, bool final) {
+    h2_session *h2 = h2_of(session);
+    if (h2->dead) {
+        return;
+    }
+    if (!final) {
+        note(h2, nghttp2_submit_shutdown_notice(h2->ng));
+        return;
+    }
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
+    note(h2, nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
+}
+
+static void h2_terminate(mq_session *session, int error) {
+    h2_session *h2 = h2_of(session);
+    uint32_t code = NGHTTP2_PROTOCOL_ERROR;
+    if (error == 0 || error == MASQUE_ERR_TIMEOUT || error == MASQUE_ERR_DRAINED) {
+        code = NGHTTP2_NO_ERROR;
+    } else if (error == MASQUE_ERR_FLOOD || error == MASQUE_ERR_AUTH_FAILURES) {
+        code = NGHTTP2_ENHANCE_YOUR_CALM;
+    } else if (error == MASQUE_ERR_NO_MEMORY) {
+        code = NGHTTP2_INTERNAL_ERROR;
+    }
+    if (!h2->dead) {
+        note(h2, nghttp2_session_terminate_session(h2->ng, code));
+    }
+}
+
+static bool h2_is_done(const mq_session *session) {
+    const h2_session *h2 = (const h2_session *)session;
+    return h2->dead || (!nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng));
+}
+
+static const mq_session_ops H2_OPS = {
+    .free = h2_free,
+    .input = h2_input,
+    .input_end = h2_input_end,
+    .wants_input = h2_wants_input,
+    .output = h2_output,
+    .wants_output = h2_wants_output,
+    .open = h2_open,
+    .respond = h2_respond,
+    .resume = h2_resume,
+    .credit = h2_credit,
+    .reset = h2_reset,
+    .drain = h2_drain,
+    .terminate = h2_terminate,
+    .is_done = h2_is_done,
+};
+
+static const mq_h2_callbacks CALLBACKS = {
+    .send = on_send,
+    .read_length = on_read_length,
+    .send_data = on_send_data,
+    .frame_sent = on_frame_sent,
+    .begin_headers = on_begin_headers,
+    .header = on_header,
+    .invalid_header = on_invalid_header,
+    .frame = on_frame,
+    .data = on_data,
+    .stream_close = on_stream_close,
+};
+
+mq_session *mq_h2_new(const mq_session_setup *setup) {
+    h2_session *h2 = mq_zalloc(setup->allocator, sizeof *h2);
+    if (!h2) {
+        return NULL;
+    }
+    h2->base = (mq_session){
+        .ops = &H2_OPS,
+        .events = setup->events,
+        .owner = setup->owner,
+        .allocator = setup->allocator,
+        .limits = setup->limits,
+        .pool = setup->pool,
+    };
+    h2->ng = mq_h2_nghttp2_new(&CALLBACKS, setup->limits, setup->allocator, h2);
+    if (!h2->ng) {
+        mq_free(setup->allocator, h2);
+        return NULL;
+    }
+    return &h2->base;
+}

@@ -1,0 +1,113 @@
+/*
+ * http/session.h: one connection's HTTP, whatever its version.
+ *
+ * The engine hands a session decrypted bytes and asks it for bytes to encrypt;
+ * the session reports requests and what happens on their streams. Behind it is
+ * h1.c (one request, then a tunnel) or h2.c (nghttp2). Tunnels know streams,
+ * never a version.
+ */
+#ifndef MQ_HTTP_SESSION_H
+#define MQ_HTTP_SESSION_H
+
+#include "base/block.h"
+#include "http/request.h"
+#include "http/response.h"
+#include "transport/tls_stream.h"
+
+typedef struct mq_session mq_session;
+
+/* The client's side of one request; lives inside the tunnel that the engine made
+   for it. The session keeps a pointer to it from `open` to `closed` or `reset`. */
+typedef struct mq_stream {
+    mq_session *session;   /* NULL: the session has let go of it */
+    int32_t id;            /* HTTP/2 stream identifier; 1 on HTTP/1.1 */
+    uint32_t window;       /* HTTP/2: the receive window granted, bytes */
+    uint32_t window_taken; /* taken by the target since window_since */
+    masque_time window_since;
+    mq_queue outgoing; /* bytes for the client */
+    bool outgoing_end; /* nothing follows them */
+    bool end_sent;     /* the end was handed to TLS */
+} mq_stream;
+
+/* What a session tells its owner. STREAM is one the owner gave to `request`. */
+typedef struct mq_session_events {
+    /* A request head is complete (or can't be: REFUSAL says why, REQUEST may be
+       partial). REQUEST is the session's, valid during the call. The owner opens
+       a stream for it, which it answers by `respond`, now or later; false without
+       memory: the session resets it. */
+    bool (*request)(void *owner, int32_t id, const mq_request *request, mq_refusal refusal);
+    /* Tunnel bytes. False without memory: the session resets the stream. */
+    bool (*data)(void *owner, mq_stream *stream, mq_block *block, uint32_t start, uint32_t end);
+    /* The client ended its direction. */
+    void (*finished)(void *owner, mq_stream *stream);
+    /* The session forgot the stream: both directions ended, or RESET. Bytes of
+       the client that were not taken yet may still be delivered unless RESET. */
+    void (*closed)(void *owner, mq_stream *stream, bool reset);
+    /* LENGTH bytes of stream->outgoing went to TLS. */
+    void (*sent)(void *owner, mq_stream *stream, size_t length);
+    /* The first byte of a head came; its time limit begins. */
+    void (*head_begins)(void *owner);
+    /* The client's last head is complete or given up. */
+    void (*head_ends)(void *owner);
+} mq_session_events;
+
+typedef struct mq_session_ops {
+    void (*free)(mq_session *session);
+    /* Takes block->bytes START..END. A masque_error ends the connection: call
+       nothing but output and free after it. */
+    int (*input)(mq_session *session, mq_block *block, uint32_t start, uint32_t end);
+    /* The client said close_notify. */
+    void (*input_end)(mq_session *session);
+    /* False: don't call input, a tunnel is full. */
+    bool (*wants_input)(const mq_session *session);
+    /* Writes to TLS until there is nothing or no room. */
+    int (*output)(mq_session *session, mq_tls_stream *tls);
+    bool (*wants_output)(const mq_session *session);
+    /* Ties STREAM, all zero, to the request ID that is just being reported. */
+    void (*open)(mq_session *session, mq_stream *stream, int32_t id);
+    /* With REFUSAL NONE the stream becomes a tunnel, else the session forgets it.
+       After an error too. */
+    int (*respond)(mq_session *session, mq_stream *stream, const mq_response *response);
+    /* outgoing or outgoing_end changed. */
+    void (*resume)(mq_session *session, mq_stream *stream);
+    /* The target took, or nobody ever will take, LENGTH bytes of the client. Also for
+       a stream that the session has let go of. */
+    void (*credit)(mq_session *session, mq_stream *stream, size_t length);
+    /* Ends the stream with a reset; no `closed` follows. */
+    void (*reset)(mq_session *session, mq_stream *stream);
+    /* Announces the end: FINAL false says that no new requests are wanted, true
+       that none is taken any more. */
+    void (*drain)(mq_session *session, bool final);
+    /* Says goodbye because of ERROR (0: in order); only output and free follow. */
+    void (*terminate)(mq_session *session, int error);
+    /* True when nothing will ever come: no stream, and said goodbye. */
+    bool (*is_done)(const mq_session *session);
+} mq_session_ops;
+
+/* What both kinds begin with. */
+struct mq_session {
+    const mq_session_ops *ops;
+    const mq_session_events *events;
+    void *owner;
+    const masque_allocator *allocator;
+    const masque_limits *limits;
+    mq_pool *pool;
+    masque_time now; /* set by the owner before each call */
+    bool may_grow;   /* set by the owner: memory allows larger windows */
+    bool must_abort; /* set by the session: end the transport with a reset, at once */
+};
+
+/* What a session is made with. */
+typedef struct mq_session_setup {
+    const mq_session_events *events;
+    void *owner;
+    const masque_allocator *allocator;
+    const masque_limits *limits; /* lives as long as the session */
+    mq_pool *pool;
+} mq_session_setup;
+
+/* NULL without memory. */
+mq_session *mq_h1_new(const mq_session_setup *setup);
+mq_session *mq_h2_new(const mq_session_setup *setup);
+
+#endif

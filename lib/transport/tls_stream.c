@@ -1,0 +1,169 @@
+#include "transport/tls_stream.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "crypto/wolfssl.h"
+#include "wire/client_hello.h"
+
+static int take_input(WOLFSSL *ssl, char *buffer, int size, void *context) {
+    mq_tls_stream *stream = context;
+    (void)ssl;
+    if (stream->in_length == 0) {
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    }
+    size_t length = stream->in_length < (size_t)size ? stream->in_length : (size_t)size;
+    memcpy(buffer, stream->in, length);
+    stream->in += length;
+    stream->in_length -= length;
+    return (int)length;
+}
+
+/* Makes room for LENGTH more bytes; a bulk writer gets all it may use at once. */
+static bool output_grow(mq_tls_stream *stream, size_t length) {
+    size_t needed = stream->out_end + length;
+    if (needed <= stream->out_capacity) {
+        return true;
+    }
+    size_t capacity = needed > MQ_RECORD_MAX && needed < stream->out_limit ? stream->out_limit : needed;
+    uint8_t *out = mq_resize(stream->allocator, stream->out, capacity);
+    if (!out) {
+        stream->no_memory = true;
+        return false;
+    }
+    stream->out = out;
+    stream->out_capacity = capacity;
+    return true;
+}
+
+static int put_output(WOLFSSL *ssl, char *buffer, int size, void *context) {
+    mq_tls_stream *stream = context;
+    (void)ssl;
+    if (!output_grow(stream, (size_t)size)) {
+        return WOLFSSL_CBIO_ERR_GENERAL;
+    }
+    memcpy(stream->out + stream->out_end, buffer, (size_t)size);
+    stream->out_end += (size_t)size;
+    return size;
+}
+
+int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator) {
+    static char protocols[] = "h2,http/1.1";
+    *stream = (mq_tls_stream){.allocator = allocator, .out_limit = MQ_OUTPUT_MIN};
+    WOLFSSL *ssl = wolfSSL_new(mq_tls_context_handle(context));
+    if (!ssl) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    stream->ssl = ssl;
+    wolfSSL_SSLSetIORecv(ssl, take_input);
+    wolfSSL_SSLSetIOSend(ssl, put_output);
+    wolfSSL_SetIOReadCtx(ssl, stream);
+    wolfSSL_SetIOWriteCtx(ssl, stream);
+    if (wolfSSL_UseALPN(ssl, protocols, sizeof protocols - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS) {
+        mq_tls_stream_free(stream);
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    return 0;
+}
+
+void mq_tls_stream_free(mq_tls_stream *stream) {
+    if (stream->ssl) {
+        wolfSSL_free(stream->ssl);
+        mq_free(stream->allocator, stream->out);
+    }
+    *stream = (mq_tls_stream){.state = MQ_TLS_FAILED};
+}
+
+void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t length) {
+    stream->in = bytes;
+    stream->in_length = length;
+    if (!stream->first_bytes_seen && length > 0) {
+        stream->first_bytes_seen = true;
+        if (mq_client_hello_prefers_chacha(bytes, length)) {
+            wolfSSL_UseClientSuites(stream->ssl);
+        }
+    }
+}
+
+static int fail(mq_tls_stream *stream, int error) {
+    stream->state = MQ_TLS_FAILED;
+    return stream->no_memory ? MASQUE_ERR_NO_MEMORY : error;
+}
+
+static bool is_blocked(int error) {
+    return error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE;
+}
+
+int mq_tls_stream_handshake(mq_tls_stream *stream) {
+    assert(stream->state == MQ_TLS_HANDSHAKE);
+    int result = wolfSSL_accept(stream->ssl);
+    if (result != WOLFSSL_SUCCESS) {
+        int error = wolfSSL_get_error(stream->ssl, result);
+        return is_blocked(error) ? 0 : fail(stream, MASQUE_ERR_TLS_HANDSHAKE);
+    }
+    stream->state = MQ_TLS_OPEN;
+    wolfSSL_FreeHandshakeResources(stream->ssl);
+    return 0;
+}
+
+int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, size_t *length) {
+    *length = 0;
+    if (stream->state != MQ_TLS_OPEN) {
+        return stream->state == MQ_TLS_PEER_CLOSED ? 0 : MASQUE_ERR_TLS_RECORD;
+    }
+    int result = wolfSSL_read(stream->ssl, buffer, (int)capacity);
+    if (result > 0) {
+        *length = (size_t)result;
+        return 0;
+    }
+    int error = wolfSSL_get_error(stream->ssl, result);
+    if (error == WOLFSSL_ERROR_ZERO_RETURN) {
+        stream->state = MQ_TLS_PEER_CLOSED;
+        return 0;
+    }
+    return is_blocked(error) ? 0 : fail(stream, MASQUE_ERR_TLS_RECORD);
+}
+
+int mq_tls_stream_write(mq_tls_stream *stream, const void *bytes, size_t length) {
+    assert(length > 0 && length <= MQ_RECORD_MAX);
+    if (stream->state == MQ_TLS_FAILED || stream->close_sent || stream->no_memory) {
+        return stream->no_memory ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_TLS_RECORD;
+    }
+    int result = wolfSSL_write(stream->ssl, bytes, (int)length);
+    return result == (int)length ? 0 : fail(stream, MASQUE_ERR_TLS_RECORD);
+}
+
+void mq_tls_stream_close(mq_tls_stream *stream) {
+    bool usable = stream->state == MQ_TLS_OPEN || stream->state == MQ_TLS_PEER_CLOSED;
+    if (usable && !stream->close_sent && !stream->no_memory) {
+        stream->close_sent = true;
+        wolfSSL_shutdown(stream->ssl);
+    }
+}
+
+void mq_tls_stream_pulled(mq_tls_stream *stream, size_t length) {
+    assert(length <= mq_tls_stream_waiting(stream));
+    stream->out_start += length;
+    if (stream->out_start < stream->out_end) {
+        /* The reader is slower than we: hold less for it. */
+        stream->out_limit = stream->out_limit / 2 > MQ_OUTPUT_MIN ? stream->out_limit / 2 : MQ_OUTPUT_MIN;
+        return;
+    }
+    if (stream->out_end * 2 > stream->out_limit) {
+        stream->out_limit = stream->out_limit * 2 < MQ_OUTPUT_MAX ? stream->out_limit * 2 : MQ_OUTPUT_MAX;
+    }
+    mq_free(stream->allocator, stream->out);
+    stream->out = NULL;
+    stream->out_capacity = stream->out_start = stream->out_end = 0;
+}
+
+bool mq_tls_stream_is_h2(const mq_tls_stream *stream) {
+    char *name = NULL;
+    unsigned short length = 0;
+    return wolfSSL_ALPN_GetProtocol(stream->ssl, &name, &length) == WOLFSSL_SUCCESS && length == 2 &&
+           memcmp(name, "h2", 2) == 0;
+}
+
+bool mq_tls_stream_is_resumed(const mq_tls_stream *stream) {
+    return wolfSSL_session_reused(stream->ssl) == 1;
+}

@@ -1,0 +1,87 @@
+/*
+ * transport/tls_stream.h: the server's side of one TLS connection on memory.
+ *
+ * Ciphertext comes in as a window on the caller's memory and goes out through a
+ * buffer that exists only while something waits to be written. The output's
+ * size follows the reader: it doubles while everything is taken at once and
+ * halves when not, between MQ_OUTPUT_MIN and MQ_OUTPUT_MAX. Knows nothing of
+ * HTTP.
+ */
+#ifndef MQ_TRANSPORT_TLS_STREAM_H
+#define MQ_TRANSPORT_TLS_STREAM_H
+
+#include "base/memory.h"
+#include "crypto/tls_context.h"
+
+/* Plaintext of the largest record, RFC 8446 5.1. */
+#define MQ_RECORD_MAX 16384u
+/* How much one record may add to its plaintext: header, content type, tag
+   (TLS 1.2: header, explicit nonce, tag), rounded up. */
+#define MQ_RECORD_OVERHEAD 64u
+#define MQ_OUTPUT_MIN (2 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
+#define MQ_OUTPUT_MAX (16 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
+
+typedef enum mq_tls_state {
+    MQ_TLS_HANDSHAKE,
+    MQ_TLS_OPEN,
+    MQ_TLS_PEER_CLOSED, /* close_notify came; we can still write */
+    MQ_TLS_FAILED       /* an alert may wait to be written */
+} mq_tls_state;
+
+typedef struct mq_tls_stream {
+    void *ssl; /* WOLFSSL */
+    const masque_allocator *allocator;
+    mq_tls_state state;
+    bool first_bytes_seen;
+    bool close_sent;
+    bool no_memory;    /* the output could not grow: everything fails from then on */
+    const uint8_t *in; /* the window, during input only */
+    size_t in_length;
+    uint8_t *out; /* NULL while nothing waits */
+    size_t out_capacity;
+    size_t out_start;
+    size_t out_end;
+    size_t out_limit; /* no more records are begun beyond; MQ_OUTPUT_MIN..MQ_OUTPUT_MAX */
+} mq_tls_stream;
+
+/* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. */
+int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator);
+void mq_tls_stream_free(mq_tls_stream *stream);
+
+/* Sets the window of ciphertext that handshake and read take from. What they
+   leave, in_length bytes at in, is the caller's to keep. */
+void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t length);
+
+/* Goes on with the handshake. 0: state tells how far; MASQUE_ERR_TLS_HANDSHAKE or
+   MASQUE_ERR_NO_MEMORY: state is FAILED. */
+int mq_tls_stream_handshake(mq_tls_stream *stream);
+
+/* Decrypts up to CAPACITY bytes into BUFFER. *LENGTH 0 with result 0: the window is
+   empty, or state is PEER_CLOSED. MASQUE_ERR_TLS_RECORD, MASQUE_ERR_NO_MEMORY:
+   state is FAILED. */
+int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, size_t *length);
+
+/* Encrypts LENGTH <= MQ_RECORD_MAX bytes as one record. 0, MASQUE_ERR_NO_MEMORY or
+   MASQUE_ERR_TLS_RECORD. */
+int mq_tls_stream_write(mq_tls_stream *stream, const void *bytes, size_t length);
+
+/* True while another record may be begun. */
+static inline bool mq_tls_stream_has_room(const mq_tls_stream *stream) {
+    return stream->out_end - stream->out_start + MQ_RECORD_MAX + MQ_RECORD_OVERHEAD <= stream->out_limit;
+}
+
+static inline size_t mq_tls_stream_waiting(const mq_tls_stream *stream) {
+    return stream->out_end - stream->out_start;
+}
+
+/* Sends close_notify, once. */
+void mq_tls_stream_close(mq_tls_stream *stream);
+
+/* LENGTH bytes of the output were written to the transport. */
+void mq_tls_stream_pulled(mq_tls_stream *stream, size_t length);
+
+/* What was negotiated, once OPEN. */
+bool mq_tls_stream_is_h2(const mq_tls_stream *stream);
+bool mq_tls_stream_is_resumed(const mq_tls_stream *stream);
+
+#endif
