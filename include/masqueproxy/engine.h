@@ -61,6 +61,15 @@ MASQUE_EXTERN int masque_engine_set_config(masque_engine *engine, masque_config 
 MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user,
                                            masque_time now, int *error);
 
+/* Which versions of HTTP a connection may speak; the client chooses among them by
+   ALPN (RFC 7301). A client without ALPN speaks HTTP/1.1. Without this call all are
+   offered. To be called right after masque_accept(); MASQUE_ERR_STATE later,
+   MASQUE_ERR_INVALID for none. */
+#define MASQUE_PROTOCOL_HTTP11 1u
+#define MASQUE_PROTOCOL_H2 2u
+#define MASQUE_PROTOCOL_ALL (MASQUE_PROTOCOL_HTTP11 | MASQUE_PROTOCOL_H2)
+MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_id conn, unsigned protocols);
+
 /* Memory to read ciphertext into, up to masque_iovec.length bytes. Valid until
    the matching commit, or the next reserve of any connection of this engine.
    False: don't read now; a MASQUE_EVENT_CONN_INPUT says when. */

@@ -220,7 +220,11 @@ static int open_session(mq_conn *conn) {
         .limits = limits_of(conn),
         .pool = &engine->pool,
     };
-    conn->session = mq_tls_stream_is_h2(&conn->tls) ? mq_h2_new(&setup) : mq_h1_new(&setup);
+    bool h2 = mq_tls_stream_is_h2(&conn->tls);
+    if (!h2 && !(conn->tls.protocols & MASQUE_PROTOCOL_HTTP11)) {
+        return MASQUE_ERR_TLS_HANDSHAKE; /* no ALPN means HTTP/1.1 */
+    }
+    conn->session = h2 ? mq_h2_new(&setup) : mq_h1_new(&setup);
     if (!conn->session) {
         return MASQUE_ERR_NO_MEMORY;
     }
@@ -332,6 +336,21 @@ static void input(mq_conn *conn, const uint8_t *bytes, size_t length) {
     if (error) {
         mq_conn_begin_close(conn, error);
     }
+}
+
+int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned protocols) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    if (protocols == 0 || (protocols & ~MASQUE_PROTOCOL_ALL) != 0) {
+        return MASQUE_ERR_INVALID;
+    }
+    if (conn->tls.first_bytes_seen) {
+        return MASQUE_ERR_STATE;
+    }
+    conn->tls.protocols = protocols;
+    return 0;
 }
 
 static bool accepts_input(const mq_conn *conn) {

@@ -48,8 +48,8 @@ static int put_output(WOLFSSL *ssl, char *buffer, int size, void *context) {
 }
 
 int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator) {
-    static char protocols[] = "h2,http/1.1";
-    *stream = (mq_tls_stream){.allocator = allocator, .out_limit = MQ_OUTPUT_MIN};
+    *stream = (mq_tls_stream){
+        .allocator = allocator, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
     WOLFSSL *ssl = wolfSSL_new(mq_tls_context_handle(context));
     if (!ssl) {
         return MASQUE_ERR_NO_MEMORY;
@@ -59,10 +59,6 @@ int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const mas
     wolfSSL_SSLSetIOSend(ssl, put_output);
     wolfSSL_SetIOReadCtx(ssl, stream);
     wolfSSL_SetIOWriteCtx(ssl, stream);
-    if (wolfSSL_UseALPN(ssl, protocols, sizeof protocols - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) != WOLFSSL_SUCCESS) {
-        mq_tls_stream_free(stream);
-        return MASQUE_ERR_NO_MEMORY;
-    }
     return 0;
 }
 
@@ -74,14 +70,27 @@ void mq_tls_stream_free(mq_tls_stream *stream) {
     *stream = (mq_tls_stream){.state = MQ_TLS_FAILED};
 }
 
+/* The first bytes are here: what depends on the client or the host is settled. */
+static void begin(mq_tls_stream *stream) {
+    static char all[] = "h2,http/1.1";
+    static char h2[] = "h2";
+    static char http11[] = "http/1.1";
+    char *names = stream->protocols == MASQUE_PROTOCOL_ALL ? all : stream->protocols == MASQUE_PROTOCOL_H2 ? h2 : http11;
+    if (mq_client_hello_prefers_chacha(stream->in, stream->in_length)) {
+        wolfSSL_UseClientSuites(stream->ssl);
+    }
+    if (wolfSSL_UseALPN(stream->ssl, names, (unsigned)strlen(names), WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
+        WOLFSSL_SUCCESS) {
+        stream->no_memory = true;
+    }
+}
+
 void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t length) {
     stream->in = bytes;
     stream->in_length = length;
     if (!stream->first_bytes_seen && length > 0) {
         stream->first_bytes_seen = true;
-        if (mq_client_hello_prefers_chacha(bytes, length)) {
-            wolfSSL_UseClientSuites(stream->ssl);
-        }
+        begin(stream);
     }
 }
 
@@ -96,6 +105,9 @@ static bool is_blocked(int error) {
 
 int mq_tls_stream_handshake(mq_tls_stream *stream) {
     assert(stream->state == MQ_TLS_HANDSHAKE);
+    if (stream->no_memory) {
+        return fail(stream, MASQUE_ERR_NO_MEMORY);
+    }
     int result = wolfSSL_accept(stream->ssl);
     if (result != WOLFSSL_SUCCESS) {
         int error = wolfSSL_get_error(stream->ssl, result);

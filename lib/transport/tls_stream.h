@@ -10,6 +10,8 @@
 #ifndef MQ_TRANSPORT_TLS_STREAM_H
 #define MQ_TRANSPORT_TLS_STREAM_H
 
+#include <masqueproxy/engine.h>
+
 #include "base/memory.h"
 #include "crypto/tls_context.h"
 
@@ -33,6 +35,7 @@ typedef struct mq_tls_stream {
     const masque_allocator *allocator;
     mq_tls_state state;
     bool first_bytes_seen;
+    unsigned protocols; /* MASQUE_PROTOCOL_…; may be changed before the first bytes */
     bool close_sent;
     bool no_memory;    /* the output could not grow: everything fails from then on */
     const uint8_t *in; /* the window, during input only */

@@ -1,0 +1,129 @@
+/*
+ * client.c: a client's socket in a worker's loop. Bytes are read into and written
+ * from the engine's memory; nothing is kept here but what is polled for.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "socket.h"
+#include "worker.h"
+
+typedef struct mqd_client {
+    mqd_watched socket;
+    masque_conn_id conn;
+    bool reads;  /* the engine takes input */
+    bool writes; /* a write was short */
+    bool ended;  /* read() said so */
+} mqd_client;
+
+static void on_client(uv_poll_t *poll, int status, int events);
+
+static void poll_client(mqd_client *client) {
+    int events = (client->reads && !client->ended ? UV_READABLE : 0) | (client->writes ? UV_WRITABLE : 0);
+    watched_set(&client->socket, events, on_client);
+}
+
+static void read_client(mqd_client *client) {
+    mqd_worker *worker = client->socket.worker;
+    masque_iovec piece;
+    if (!masque_conn_reserve(worker->engine, client->conn, &piece)) {
+        client->reads = false;
+        return;
+    }
+    ssize_t count = read(client->socket.fd, piece.base, piece.length);
+    if (count > 0) {
+        masque_conn_commit(worker->engine, client->conn, (size_t)count, worker_now());
+    } else if (count == 0) {
+        client->ended = true;
+        masque_conn_closed(worker->engine, client->conn, 0, worker_now());
+    } else if (errno != EAGAIN && errno != EINTR) {
+        client->ended = true;
+        masque_conn_closed(worker->engine, client->conn, MASQUE_ERR_TRANSPORT, worker_now());
+    }
+}
+
+static void write_client(mqd_client *client) {
+    mqd_worker *worker = client->socket.worker;
+    masque_iovec piece;
+    client->writes = false;
+    while (masque_conn_pull(worker->engine, client->conn, &piece, 1, worker_now()) > 0) {
+        ssize_t count = send(client->socket.fd, piece.base, piece.length, MSG_NOSIGNAL);
+        if (count < 0 && errno != EAGAIN && errno != EINTR) {
+            masque_conn_closed(worker->engine, client->conn, MASQUE_ERR_TRANSPORT, worker_now());
+            return;
+        }
+        masque_conn_pulled(worker->engine, client->conn, count > 0 ? (size_t)count : 0, worker_now());
+        if (count < (ssize_t)piece.length) {
+            client->writes = true;
+            return;
+        }
+    }
+}
+
+static void on_client(uv_poll_t *poll, int status, int events) {
+    mqd_client *client = poll->data;
+    mqd_worker *worker = client->socket.worker;
+    if (status < 0 || events & UV_READABLE) {
+        read_client(client);
+    }
+    if (events & UV_WRITABLE) {
+        write_client(client);
+    }
+    poll_client(client);
+    worker_run(worker);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+void client_event(const masque_event *event) {
+    mqd_client *client = event->user;
+    switch (event->type) {
+    case MASQUE_EVENT_CONN_OUTPUT:
+        write_client(client);
+        break;
+    case MASQUE_EVENT_CONN_INPUT:
+        client->reads = true;
+        break;
+    case MASQUE_EVENT_CONN_FINISH:
+        shutdown(client->socket.fd, SHUT_WR);
+        client->reads = true;
+        break;
+    case MASQUE_EVENT_CONN_END:
+        watched_close(&client->socket, event->reset, on_closed);
+        return;
+    case MASQUE_EVENT_AUTHORIZE:
+    case MASQUE_EVENT_RESOLVE:
+    case MASQUE_EVENT_DIAL:
+    case MASQUE_EVENT_CANCEL_DIAL:
+    case MASQUE_EVENT_TUNNEL_OUTPUT:
+    case MASQUE_EVENT_TUNNEL_INPUT:
+    case MASQUE_EVENT_TUNNEL_FINISH:
+    case MASQUE_EVENT_TUNNEL_END:
+        return; /* not a client's */
+    }
+    poll_client(client);
+}
+
+void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols) {
+    mqd_client *client = calloc(1, sizeof *client);
+    int error;
+    if (!client || watched_init(&client->socket, worker, fd) != 0) {
+        free(client);
+        close(fd);
+        return;
+    }
+    socket_tune(fd);
+    client->conn = masque_accept(worker->engine, address, client, worker_now(), &error);
+    if (!client->conn) {
+        log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s", masque_error_text(error));
+        watched_close(&client->socket, false, on_closed);
+        return;
+    }
+    masque_conn_set_protocols(worker->engine, client->conn, protocols);
+    client->reads = true;
+    poll_client(client);
+}

@@ -1,0 +1,390 @@
+#include "config_file.h"
+
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "yaml_line.h"
+
+/* --- the file's shape -------------------------------------------------------------- */
+
+typedef struct file_listener {
+    char *address;
+    char **protocols;
+    unsigned protocols_count;
+} file_listener;
+
+typedef struct file_tls {
+    char *certificate;
+    char *private_key;
+} file_tls;
+
+typedef struct file_preshared {
+    char *name;
+    char *key_file;
+} file_preshared;
+
+typedef struct file_auth {
+    file_preshared *preshared;
+    unsigned preshared_count;
+} file_auth;
+
+typedef struct file_targets {
+    char **allow;
+    unsigned allow_count;
+    char **deny;
+    unsigned deny_count;
+} file_targets;
+
+typedef struct file_dns {
+    char **servers;
+    unsigned servers_count;
+} file_dns;
+
+/* A pointer a limit: NULL means that the file doesn't name it. */
+typedef struct file_limits {
+#define MASQUE_X(field, key, standard, least, most) uint64_t *field;
+    MASQUE_LIMITS(MASQUE_X)
+#undef MASQUE_X
+} file_limits;
+
+typedef struct file_log {
+    char *level;
+    char *format;
+} file_log;
+
+typedef struct file_root {
+    file_listener *listen;
+    unsigned listen_count;
+    file_tls *tls;
+    file_auth *auth;
+    file_targets *targets;
+    file_dns *dns;
+    file_limits *limits;
+    file_log *log;
+    char *user;
+    uint64_t *workers;
+    char *drain_timeout;
+} file_root;
+
+#define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define TEXT(key, type, field) CYAML_FIELD_STRING_PTR(key, OPTIONAL, type, field, 1, 4096)
+#define LIST(key, type, field, entry) CYAML_FIELD_SEQUENCE(key, OPTIONAL, type, field, entry, 0, 1024)
+
+static const cyaml_schema_value_t TEXT_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
+
+static const cyaml_schema_field_t LISTENER_FIELDS[] = {
+    CYAML_FIELD_STRING_PTR("address", CYAML_FLAG_POINTER, file_listener, address, 1, 100),
+    LIST("protocols", file_listener, protocols, &TEXT_ENTRY),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t LISTENER_ENTRY = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_listener, LISTENER_FIELDS)};
+
+static const cyaml_schema_field_t TLS_FIELDS[] = {
+    TEXT("certificate", file_tls, certificate),
+    TEXT("private-key", file_tls, private_key),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t PRESHARED_FIELDS[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, file_preshared, name, 1, MASQUE_PRESHARED_NAME_MAX),
+    CYAML_FIELD_STRING_PTR("key-file", CYAML_FLAG_POINTER, file_preshared, key_file, 1, 4096),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t PRESHARED_ENTRY = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_preshared, PRESHARED_FIELDS)};
+
+static const cyaml_schema_field_t AUTH_FIELDS[] = {
+    LIST("preshared", file_auth, preshared, &PRESHARED_ENTRY),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t TARGETS_FIELDS[] = {
+    LIST("allow", file_targets, allow, &TEXT_ENTRY),
+    LIST("deny", file_targets, deny, &TEXT_ENTRY),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t DNS_FIELDS[] = {
+    LIST("servers", file_dns, servers, &TEXT_ENTRY),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t LIMITS_FIELDS[] = {
+#define MASQUE_X(field, key, standard, least, most) CYAML_FIELD_UINT_PTR((key), OPTIONAL, file_limits, field),
+    MASQUE_LIMITS(MASQUE_X)
+#undef MASQUE_X
+        CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t LOG_FIELDS[] = {
+    TEXT("level", file_log, level),
+    TEXT("format", file_log, format),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t ROOT_FIELDS[] = {
+    LIST("listen", file_root, listen, &LISTENER_ENTRY),
+    CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, file_root, tls, TLS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("auth", OPTIONAL, file_root, auth, AUTH_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("targets", OPTIONAL, file_root, targets, TARGETS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("dns", OPTIONAL, file_root, dns, DNS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
+    TEXT("user", file_root, user),
+    CYAML_FIELD_UINT_PTR("workers", OPTIONAL, file_root, workers),
+    TEXT("drain-timeout", file_root, drain_timeout),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t ROOT = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, file_root, ROOT_FIELDS)};
+
+/* --- mistakes ------------------------------------------------------------------------ */
+
+typedef struct mqd_reader {
+    mqd_settings *settings;
+    const char *path;
+    const char *text;
+    size_t length;
+    mqd_message *message;
+    char problem[256]; /* libcyaml's first message */
+    char key[256];     /* where, from its backtrace: inner parts come first */
+    unsigned line;     /* of the innermost part */
+} mqd_reader;
+
+/* Adds an outer part in front of the key. */
+static void prepend_key(mqd_reader *reader, const char *part) {
+    char inner[sizeof reader->key];
+    memcpy(inner, reader->key, sizeof inner);
+    bool dot = inner[0] && inner[0] != '[';
+    snprintf(reader->key, sizeof reader->key, "%.60s%s%.180s", part, dot ? "." : "", inner);
+}
+
+static void note_place(mqd_reader *reader, const char *line) {
+    char name[100];
+    unsigned number = 0;
+    const char *at = strstr(line, "(line: ");
+    if (reader->line == 0 && at) {
+        reader->line = (unsigned)strtoul(at + 7, NULL, 10);
+    }
+    if (sscanf(line, " in mapping field '%99[^']'", name) == 1) {
+        prepend_key(reader, name);
+    } else if (sscanf(line, " in sequence entry '%u'", &number) == 1 && number > 0) {
+        snprintf(name, sizeof name, "[%u]", number - 1);
+        prepend_key(reader, name);
+    }
+}
+
+/* libcyaml's log: the problem, "Backtrace:", then places from the inside out. */
+static void on_cyaml_log(cyaml_log_t level, void *context, const char *format, va_list arguments) {
+    mqd_reader *reader = context;
+    char line[300];
+    (void)level;
+    vsnprintf(line, sizeof line, format, arguments);
+    line[strcspn(line, "\n")] = 0;
+    const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
+    if (strncmp(text, "Backtrace", 9) == 0) {
+        return;
+    }
+    if (strncmp(text, "  in ", 5) == 0) {
+        note_place(reader, text);
+    } else if (!reader->problem[0]) {
+        snprintf(reader->problem, sizeof reader->problem, "%.250s", text);
+    }
+}
+
+static bool complain_of_syntax(mqd_reader *reader) {
+    static const char unexpected[] = "Unexpected key: ";
+    if (strncmp(reader->problem, unexpected, sizeof unexpected - 1) == 0) {
+        char path[512];
+        const char *key = reader->problem + sizeof unexpected - 1;
+        snprintf(path, sizeof path, "%s%s%s", reader->key, reader->key[0] ? "." : "", key);
+        say(reader->message, "%.200s:%u: unknown key “%.100s”; masqueproxyd(8) lists the keys there are", reader->path,
+            yaml_line_of(reader->text, reader->length, path), path);
+        return false;
+    }
+    say(reader->message, "%.200s:%u: %s%.100s%s%.150s", reader->path, reader->line ? reader->line : 1,
+        reader->key[0] ? "“" : "", reader->key, reader->key[0] ? "”: " : "", reader->problem);
+    return false;
+}
+
+/* Puts the place of KEY in front of what reader->message says. */
+static bool complain_of(mqd_reader *reader, const char *key) {
+    mqd_message inner = *reader->message;
+    say(reader->message, "%.200s:%u: “%.60s”: %.200s", reader->path, yaml_line_of(reader->text, reader->length, key),
+        key, inner.text);
+    return false;
+}
+
+/* --- taking over --------------------------------------------------------------------- */
+
+static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsigned index, unsigned *protocols) {
+    *protocols = entry->protocols_count ? 0 : MASQUE_PROTOCOL_ALL;
+    for (unsigned i = 0; i < entry->protocols_count; i++) {
+        char key[64];
+        if (strcmp(entry->protocols[i], "h2") == 0) {
+            *protocols |= MASQUE_PROTOCOL_H2;
+        } else if (strcmp(entry->protocols[i], "http/1.1") == 0) {
+            *protocols |= MASQUE_PROTOCOL_HTTP11;
+        } else {
+            snprintf(key, sizeof key, "listen[%u].protocols[%u]", index, i);
+            say(reader->message, "“%.40s” is no protocol of this version; expected h2 or http/1.1",
+                entry->protocols[i]);
+            return complain_of(reader, key);
+        }
+    }
+    return true;
+}
+
+static bool take_listeners(mqd_reader *reader, const file_root *root) {
+    for (unsigned i = 0; i < root->listen_count; i++) {
+        char key[64];
+        unsigned protocols;
+        snprintf(key, sizeof key, "listen[%u].address", i);
+        if (!take_protocols(reader, &root->listen[i], i, &protocols)) {
+            return false;
+        }
+        if (!settings_add_listener(reader->settings, root->listen[i].address, protocols, reader->message)) {
+            return complain_of(reader, key);
+        }
+    }
+    return true;
+}
+
+static bool take_preshared(mqd_reader *reader, const file_auth *auth) {
+    for (unsigned i = 0; auth && i < auth->preshared_count; i++) {
+        const file_preshared *entry = &auth->preshared[i];
+        if (!settings_add_preshared(reader->settings, entry->name, entry->key_file, NULL, reader->message)) {
+            return complain_of(reader, "auth.preshared");
+        }
+    }
+    return true;
+}
+
+static bool take_rules(mqd_reader *reader, char *const *texts, unsigned count, bool allow) {
+    for (unsigned i = 0; i < count; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "targets.%s[%u]", allow ? "allow" : "deny", i);
+        if (!settings_add_rule(reader->settings, allow, texts[i], reader->message)) {
+            return complain_of(reader, key);
+        }
+    }
+    return true;
+}
+
+static bool take_dns(mqd_reader *reader, const file_dns *dns) {
+    char list[1024] = "";
+    for (unsigned i = 0; dns && i < dns->servers_count; i++) {
+        char key[64];
+        masque_address address;
+        const char *text = dns->servers[i];
+        snprintf(key, sizeof key, "dns.servers[%u]", i);
+        if (masque_address_parse(&address, text, strlen(text)) != 0 &&
+            !parse_endpoint(text, &address, reader->message)) {
+            say(reader->message, "“%.60s” is no name server; expected 9.9.9.9 or [2620:fe::fe]:53", text);
+            return complain_of(reader, key);
+        }
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%s", at ? "," : "", text);
+    }
+    if (list[0]) {
+        settings_set_text(&reader->settings->dns_servers, list);
+    }
+    return true;
+}
+
+static bool take_limit(mqd_reader *reader, const char *name, const uint64_t *value) {
+    uint64_t least;
+    uint64_t most;
+    char key[100];
+    if (!value || masque_limits_set(&reader->settings->limits, name, *value, &least, &most) == 0) {
+        return true;
+    }
+    snprintf(key, sizeof key, "limits.%s", name);
+    say(reader->message, "must be %llu to %llu", (unsigned long long)least, (unsigned long long)most);
+    return complain_of(reader, key);
+}
+
+static bool take_limits(mqd_reader *reader, const file_limits *limits) {
+    bool valid = true;
+#define MASQUE_X(field, key, standard, least, most) valid = valid && take_limit(reader, (key), limits->field);
+    if (limits) {
+        MASQUE_LIMITS(MASQUE_X)
+    }
+#undef MASQUE_X
+    return valid;
+}
+
+static bool take_log(mqd_reader *reader, const file_log *log) {
+    if (log && log->level && !settings_set_log_level(reader->settings, log->level, reader->message)) {
+        return complain_of(reader, "log.level");
+    }
+    if (log && log->format) {
+        bool json = strcmp(log->format, "json") == 0;
+        if (!json && strcmp(log->format, "text") != 0) {
+            say(reader->message, "“%.40s” is no log format; expected text or json", log->format);
+            return complain_of(reader, "log.format");
+        }
+        reader->settings->log_format = json ? LOG_JSON : LOG_TEXT;
+    }
+    return true;
+}
+
+static bool take_process(mqd_reader *reader, const file_root *root) {
+    mqd_settings *settings = reader->settings;
+    if (root->tls && root->tls->certificate) {
+        settings_set_text(&settings->certificate, root->tls->certificate);
+    }
+    if (root->tls && root->tls->private_key) {
+        settings_set_text(&settings->private_key, root->tls->private_key);
+    }
+    if (root->user) {
+        settings_set_text(&settings->user, root->user);
+    }
+    if (root->workers && (*root->workers < 1 || *root->workers > WORKERS_MAX)) {
+        say(reader->message, "must be 1 to %d", WORKERS_MAX);
+        return complain_of(reader, "workers");
+    }
+    settings->workers = root->workers ? (unsigned)*root->workers : settings->workers;
+    if (root->drain_timeout && !parse_duration(root->drain_timeout, &settings->drain_timeout_ms, reader->message)) {
+        return complain_of(reader, "drain-timeout");
+    }
+    return true;
+}
+
+static bool take_all(mqd_reader *reader, const file_root *root) {
+    const file_targets *targets = root->targets;
+    return take_listeners(reader, root) && take_process(reader, root) && take_preshared(reader, root->auth) &&
+           (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
+                         take_rules(reader, targets->deny, targets->deny_count, false))) &&
+           take_dns(reader, root->dns) && take_limits(reader, root->limits) && take_log(reader, root->log);
+}
+
+bool config_file_read(mqd_settings *settings, const char *path, mqd_message *message) {
+    mqd_reader reader = {.settings = settings, .path = path, .message = message};
+    char *text = read_whole_file(path, &reader.length, message);
+    if (!text) {
+        return false;
+    }
+    reader.text = text;
+    const cyaml_config_t config = {
+        .log_level = CYAML_LOG_ERROR, .log_fn = on_cyaml_log, .log_ctx = &reader, .mem_fn = cyaml_mem};
+    file_root *root = NULL;
+    cyaml_err_t error =
+        cyaml_load_data((const uint8_t *)text, reader.length, &config, &ROOT, (cyaml_data_t **)&root, NULL);
+    bool valid;
+    if (error != CYAML_OK) {
+        if (!reader.problem[0]) {
+            snprintf(reader.problem, sizeof reader.problem, "%s", cyaml_strerror(error));
+        }
+        valid = complain_of_syntax(&reader);
+    } else {
+        valid = !root || take_all(&reader, root);
+    }
+    cyaml_free(&config, &ROOT, root, 0);
+    free(text);
+    return valid;
+}

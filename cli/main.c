@@ -1,0 +1,346 @@
+/*
+ * main.c: masqueproxyd. Reads what it was told, binds, starts workers, and then
+ * only waits for signals: SIGHUP reloads, SIGTERM drains, SIGINT ends.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "proxy_config.h"
+#include "quickstart.h"
+#include "service.h"
+#include "socket.h"
+#include "worker.h"
+
+typedef struct mqd_program {
+    mqd_settings settings;
+    int argument_count;
+    char **arguments;
+    log_options log;
+    uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH];
+    masque_config *config;
+    int fds[WORKERS_MAX][LISTENERS_MAX];
+    unsigned protocols[LISTENERS_MAX];
+    size_t fd_count; /* of each worker */
+    mqd_worker *workers;
+    unsigned worker_count;
+    uv_loop_t loop;
+    uv_signal_t hangup;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    uv_timer_t drain_end;
+    uv_async_t worker_done;
+    bool draining;
+} mqd_program;
+
+static int fail(const mqd_message *message) {
+    fprintf(stderr, "masqueproxyd: %s\n", message->text);
+    return 1;
+}
+
+/* --- settings --------------------------------------------------------------------- */
+
+static bool complete_settings(mqd_settings *settings, mqd_message *message) {
+    if (settings->quickstart && !quickstart_prepare(settings, message)) {
+        return false;
+    }
+    int first;
+    if (settings->listener_count == 0 && service_passed_sockets(&first) == 0) {
+        say(message, "nowhere to listen: give `listen` in the configuration file, or --listen ADDR:PORT");
+        return false;
+    }
+    if (settings->workers == 0) {
+        unsigned processors = uv_available_parallelism();
+        settings->workers = processors < WORKERS_MAX ? processors : WORKERS_MAX;
+    }
+    return true;
+}
+
+static options_result read_settings(mqd_program *program, mqd_settings *settings, mqd_message *message) {
+    settings_init(settings);
+    options_result result = options_read(settings, program->argument_count, program->arguments, message);
+    if (result == OPTIONS_RUN && !complete_settings(settings, message)) {
+        return OPTIONS_WRONG;
+    }
+    return result;
+}
+
+/* --- sockets ------------------------------------------------------------------------ */
+
+static bool use_passed_sockets(mqd_program *program, int first, int count, mqd_message *message) {
+    for (int i = 0; i < count; i++) {
+        for (unsigned worker = 0; worker < program->worker_count; worker++) {
+            int fd = worker == 0 ? first + i : dup(first + i);
+            if (fd < 0) {
+                say(message, "can't share the sockets that were passed on: %s", strerror(errno));
+                return false;
+            }
+            program->fds[worker][i] = fd;
+        }
+        program->protocols[i] = MASQUE_PROTOCOL_ALL;
+    }
+    program->fd_count = (size_t)count;
+    return true;
+}
+
+static bool bind_all(mqd_program *program, mqd_message *message) {
+    int first;
+    int passed = service_passed_sockets(&first);
+    if (passed > 0) {
+        return use_passed_sockets(program, first, passed, message);
+    }
+    for (size_t i = 0; i < program->settings.listener_count; i++) {
+        const mqd_listener *listener = &program->settings.listeners[i];
+        program->protocols[i] = listener->protocols;
+        for (unsigned worker = 0; worker < program->worker_count; worker++) {
+            /* The first one alone shows whether somebody else listens there. */
+            program->fds[worker][i] = socket_listen(&listener->address, true, message);
+            if (program->fds[worker][i] < 0) {
+                return false;
+            }
+        }
+    }
+    program->fd_count = program->settings.listener_count;
+    return true;
+}
+
+/* SO_REUSEPORT would let a second masqueproxyd of the same user in silently. */
+static bool check_ports_free(const mqd_settings *settings, mqd_message *message) {
+    int first;
+    if (service_passed_sockets(&first) > 0) {
+        return true;
+    }
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        int fd = socket_listen(&settings->listeners[i].address, false, message);
+        if (fd < 0) {
+            return false;
+        }
+        close(fd);
+    }
+    return true;
+}
+
+static void print_ready(const mqd_program *program) {
+    fputs("ready: listening on", stdout);
+    for (size_t i = 0; i < program->fd_count; i++) {
+        struct sockaddr_storage storage;
+        socklen_t length = sizeof storage;
+        masque_address address;
+        char text[MASQUE_ADDRESS_TEXT_MAX];
+        if (getsockname(program->fds[0][i], (struct sockaddr *)&storage, &length) == 0 &&
+            address_from_sockaddr(&address, (struct sockaddr *)&storage)) {
+            masque_address_format(&address, text, sizeof text);
+            printf(" %s", text);
+        }
+    }
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* --- signals -------------------------------------------------------------------------- */
+
+static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) {
+    bool same = next->listener_count == program->settings.listener_count;
+    for (size_t i = 0; same && i < next->listener_count; i++) {
+        same = memcmp(&next->listeners[i], &program->settings.listeners[i], sizeof next->listeners[i]) == 0;
+    }
+    if (!same || next->workers != program->settings.workers) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "reload",
+                 "changed listening addresses or workers take effect after a restart");
+    }
+}
+
+static void on_hangup(uv_signal_t *signal, int number) {
+    mqd_program *program = signal->data;
+    mqd_settings next;
+    mqd_message message;
+    (void)number;
+    if (program->draining) {
+        return;
+    }
+    service_notify("RELOADING=1");
+    masque_config *config = NULL;
+    if (read_settings(program, &next, &message) == OPTIONS_RUN) {
+        config = proxy_config_new(&next, program->ticket_key, &message);
+    }
+    if (!config) {
+        log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
+    } else {
+        warn_of_fixed(program, &next);
+        for (unsigned i = 0; i < program->worker_count; i++) {
+            worker_set_config(&program->workers[i], config);
+        }
+        masque_config_release(config);
+        log_line(&program->log, MASQUE_LOG_INFO, "reload", "new connections use the new configuration");
+    }
+    settings_free(&next);
+    service_notify("READY=1");
+}
+
+static void stop_workers(mqd_program *program) {
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        worker_stop(&program->workers[i]);
+    }
+}
+
+static void on_drain_end(uv_timer_t *timer) {
+    mqd_program *program = timer->data;
+    log_line(&program->log, MASQUE_LOG_WARNING, "drain", "the drain timeout passed; open tunnels are closed");
+    stop_workers(program);
+}
+
+static void on_terminate(uv_signal_t *signal, int number) {
+    mqd_program *program = signal->data;
+    (void)number;
+    if (program->draining) {
+        return;
+    }
+    program->draining = true;
+    service_notify("STOPPING=1");
+    log_line(&program->log, MASQUE_LOG_INFO, "drain", "no new connections; live tunnels may go on for %llu s",
+             (unsigned long long)program->settings.drain_timeout_ms / 1000);
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        worker_drain(&program->workers[i]);
+    }
+    uv_timer_start(&program->drain_end, on_drain_end, program->settings.drain_timeout_ms, 0);
+}
+
+static void on_interrupt(uv_signal_t *signal, int number) {
+    (void)number;
+    stop_workers(signal->data);
+}
+
+static void on_worker_done(uv_async_t *async) {
+    mqd_program *program = async->data;
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        if (!atomic_load(&program->workers[i].done)) {
+            return;
+        }
+    }
+    uv_stop(&program->loop);
+}
+
+static void watch_signals(mqd_program *program) {
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&program->loop);
+    uv_signal_init(&program->loop, &program->hangup);
+    uv_signal_init(&program->loop, &program->terminate);
+    uv_signal_init(&program->loop, &program->interrupt);
+    uv_timer_init(&program->loop, &program->drain_end);
+    uv_async_init(&program->loop, &program->worker_done, on_worker_done);
+    program->hangup.data = program->terminate.data = program->interrupt.data = program;
+    program->drain_end.data = program->worker_done.data = program;
+    uv_signal_start(&program->hangup, on_hangup, SIGHUP);
+    uv_signal_start(&program->terminate, on_terminate, SIGTERM);
+    uv_signal_start(&program->interrupt, on_interrupt, SIGINT);
+}
+
+/* --- running ------------------------------------------------------------------------------ */
+
+static bool start_workers(mqd_program *program, mqd_message *message) {
+    program->workers = calloc(program->worker_count, sizeof *program->workers);
+    if (!program->workers) {
+        say(message, "out of memory");
+        return false;
+    }
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        const worker_setup setup = {
+            .number = i,
+            .config = program->config,
+            .fds = program->fds[i],
+            .protocols = program->protocols,
+            .fd_count = program->fd_count,
+            .dns_servers = program->settings.dns_servers,
+            .log = program->log,
+            .tell_done = &program->worker_done,
+        };
+        if (!worker_start(&program->workers[i], &setup, message)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void warn_of_build(const mqd_program *program) {
+    masque_version_info info = masque_version();
+    if (!info.crypto_accelerated) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "slow-crypto",
+                 "AES-GCM runs in C, many times slower; build wolfSSL with --enable-intelasm or --enable-armasm");
+    }
+    if (info.too_old) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "old-library", "%s and has known holes", info.too_old);
+    }
+    log_line(&program->log, MASQUE_LOG_INFO, "start", "masqueproxyd %s, wolfSSL %s (AES-GCM: %s), nghttp2 %s, %u %s",
+             info.masqueproxy, info.wolfssl, info.crypto_path, info.nghttp2, program->worker_count,
+             program->worker_count == 1 ? "worker" : "workers");
+}
+
+static bool start(mqd_program *program, mqd_message *message) {
+    const mqd_settings *settings = &program->settings;
+    program->worker_count = settings->workers;
+    if (!check_ports_free(settings, message) || !bind_all(program, message) ||
+        (settings->quickstart && !quickstart_start_origin(settings, message)) ||
+        !service_drop_privileges(settings->user, message)) {
+        return false;
+    }
+    watch_signals(program);
+    return start_workers(program, message);
+}
+
+static void clean_up(mqd_program *program) {
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        worker_join(&program->workers[i]);
+    }
+    masque_config_release(program->config);
+    settings_free(&program->settings);
+    explicit_bzero(program->ticket_key, sizeof program->ticket_key);
+    free(program->workers);
+}
+
+static int run(mqd_program *program) {
+    mqd_message message;
+    if (!start(program, &message)) {
+        return fail(&message);
+    }
+    warn_of_build(program);
+    print_ready(program);
+    service_notify("READY=1");
+    if (program->settings.quickstart) {
+        quickstart_print(&program->settings);
+    }
+    uv_run(&program->loop, UV_RUN_DEFAULT);
+    clean_up(program);
+    return 0;
+}
+
+int main(int count, char **arguments) {
+    static mqd_program program; /* too large for some stacks */
+    mqd_message message;
+    program.argument_count = count;
+    program.arguments = arguments;
+    service_hide_memory();
+    switch (read_settings(&program, &program.settings, &message)) {
+    case OPTIONS_DONE:
+        return 0;
+    case OPTIONS_WRONG:
+        return fail(&message);
+    case OPTIONS_RUN:
+        break;
+    }
+    program.log = (log_options){.level = program.settings.log_level, .format = program.settings.log_format};
+    system_random(NULL, program.ticket_key, sizeof program.ticket_key);
+    program.config = proxy_config_new(&program.settings, program.ticket_key, &message);
+    if (!program.config) {
+        return fail(&message);
+    }
+    if (program.settings.test_config) {
+        puts("the configuration is good");
+        return 0;
+    }
+    return run(&program);
+}

@@ -1,0 +1,180 @@
+#include "options.h"
+
+#include <ares.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "config_file.h"
+
+typedef struct option_row {
+    const char *name;
+    const char *argument; /* NULL: none */
+    const char *help;
+    bool (*take)(mqd_settings *settings, const char *value, mqd_message *message);
+} option_row;
+
+static bool take_config(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)settings;
+    (void)value;
+    (void)message;
+    return true; /* was read before all others */
+}
+
+static bool take_quickstart(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)value;
+    (void)message;
+    settings->quickstart = true;
+    return true;
+}
+
+static bool take_listen(mqd_settings *settings, const char *value, mqd_message *message) {
+    return settings_add_listener(settings, value, MASQUE_PROTOCOL_ALL, message);
+}
+
+static bool take_certificate(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)message;
+    settings_set_text(&settings->certificate, value);
+    return true;
+}
+
+static bool take_private_key(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)message;
+    settings_set_text(&settings->private_key, value);
+    return true;
+}
+
+static bool take_preshared(mqd_settings *settings, const char *value, mqd_message *message) {
+    return settings_add_preshared(settings, "command-line", value, NULL, message);
+}
+
+static bool take_allow(mqd_settings *settings, const char *value, mqd_message *message) {
+    return settings_add_rule(settings, true, value, message);
+}
+
+static bool take_workers(mqd_settings *settings, const char *value, mqd_message *message) {
+    char *end;
+    unsigned long count = strtoul(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end || count < 1 || count > WORKERS_MAX) {
+        say(message, "“%.40s” is no number of workers; expected 1 to %d", value, WORKERS_MAX);
+        return false;
+    }
+    settings->workers = (unsigned)count;
+    return true;
+}
+
+static bool take_test_config(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)value;
+    (void)message;
+    settings->test_config = true;
+    return true;
+}
+
+static bool take_log_level(mqd_settings *settings, const char *value, mqd_message *message) {
+    return settings_set_log_level(settings, value, message);
+}
+
+static const option_row ROWS[] = {
+    {"config", "FILE", "run from a YAML file; other flags add to it or win over it", take_config},
+    {"quickstart", NULL, "no file: make a CA, a certificate and a key, and print what to try", take_quickstart},
+    {"listen", "ADDR:PORT", "listen there, e.g. [::]:443; may be repeated", take_listen},
+    {"certificate", "FILE", "certificate chain, PEM", take_certificate},
+    {"private-key", "FILE", "its private key, PEM", take_private_key},
+    {"preshared-key-file", "FILE", "a pre-shared key; or MASQUE_PRESHARED_KEY in the environment", take_preshared},
+    {"allow-target", "RULE", "allow targets that are not public, e.g. 127.0.0.0/8; may be repeated", take_allow},
+    {"workers", "N", "threads, each with its own loop; default: processors", take_workers},
+    {"test-config", NULL, "read everything, report, exit with 0 or 1", take_test_config},
+    {"log-level", "LEVEL", "error, warning, info or debug", take_log_level},
+    {"version", NULL, "versions of ourselves and of what we are linked with", NULL},
+    {"help", NULL, "this text", NULL},
+};
+
+#define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])
+
+static void print_help(void) {
+    puts("masqueproxyd: a privacy proxy, HTTP CONNECT over HTTP/2 and HTTP/1.1\n");
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", ROWS[i].name, ROWS[i].argument ? " " : "",
+                 ROWS[i].argument ? ROWS[i].argument : "");
+        printf("  %-28s %s\n", left, ROWS[i].help);
+    }
+    puts("\nSIGHUP reloads, SIGTERM drains, SIGINT exits at once. masqueproxyd(8) has the configuration's keys.");
+}
+
+static void print_version(void) {
+    masque_version_info info = masque_version();
+    printf("masqueproxyd %s\n  wolfSSL %s (AES-GCM: %s)\n  nghttp2 %s\n  libuv %s\n  c-ares %s\n", info.masqueproxy,
+           info.wolfssl, info.crypto_path, info.nghttp2, uv_version_string(), ares_version(NULL));
+    if (info.too_old) {
+        printf("  warning: %s and has known holes\n", info.too_old);
+    }
+}
+
+static void make_long_options(struct option options[ROW_COUNT + 1]) {
+    memset(options, 0, (ROW_COUNT + 1) * sizeof *options);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        options[i] = (struct option){
+            .name = ROWS[i].name, .has_arg = ROWS[i].argument ? required_argument : no_argument, .val = (int)i + 1};
+    }
+}
+
+/* Flags win over the file, so the file comes first. */
+static bool read_config_first(mqd_settings *settings, int count, char **arguments, mqd_message *message) {
+    for (int i = 1; i < count; i++) {
+        const char *path = NULL;
+        if (strcmp(arguments[i], "--config") == 0 && i + 1 < count) {
+            path = arguments[i + 1];
+        } else if (strncmp(arguments[i], "--config=", 9) == 0) {
+            path = arguments[i] + 9;
+        }
+        if (path) {
+            settings_set_text(&settings->config_file, path);
+            return config_file_read(settings, path, message);
+        }
+    }
+    return true;
+}
+
+static bool take_environment(mqd_settings *settings, mqd_message *message) {
+    const char *key = getenv("MASQUE_PRESHARED_KEY");
+    if (!key) {
+        return true;
+    }
+    bool done = settings_add_preshared(settings, "environment", NULL, key, message);
+    return done;
+}
+
+options_result options_read(mqd_settings *settings, int count, char **arguments, mqd_message *message) {
+    struct option options[ROW_COUNT + 1];
+    make_long_options(options);
+    if (!read_config_first(settings, count, arguments, message)) {
+        return OPTIONS_WRONG;
+    }
+    opterr = 0;
+    optind = 1;
+    int chosen;
+    while ((chosen = getopt_long(count, arguments, "", options, NULL)) != -1) {
+        if (chosen < 1 || chosen > (int)ROW_COUNT) {
+            say(message, "%.100s: unknown flag or missing value; --help lists the flags", arguments[optind - 1]);
+            return OPTIONS_WRONG;
+        }
+        const option_row *row = &ROWS[chosen - 1];
+        if (!row->take) {
+            (strcmp(row->name, "help") == 0 ? print_help : print_version)();
+            return OPTIONS_DONE;
+        }
+        struct mqd_message inner;
+        if (!row->take(settings, optarg, &inner)) {
+            say(message, "--%s: %.400s", row->name, inner.text);
+            return OPTIONS_WRONG;
+        }
+    }
+    if (optind < count) {
+        say(message, "%.100s: unexpected argument; --help lists the flags", arguments[optind]);
+        return OPTIONS_WRONG;
+    }
+    return take_environment(settings, message) ? OPTIONS_RUN : OPTIONS_WRONG;
+}

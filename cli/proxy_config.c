@@ -1,0 +1,143 @@
+#include "proxy_config.h"
+
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "socket.h"
+
+void system_random(void *context, uint8_t *buffer, size_t size) {
+    (void)context;
+    while (size > 0) {
+        ssize_t count = getrandom(buffer, size, 0);
+        if (count < 0) {
+            continue; /* interrupted before the pool was ready */
+        }
+        buffer += count;
+        size -= (size_t)count;
+    }
+}
+
+static void forget(char *secret, size_t length) {
+    if (secret) {
+        explicit_bzero(secret, length);
+        free(secret);
+    }
+}
+
+static bool add_certificate(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    size_t chain_length = 0;
+    size_t key_length = 0;
+    if (!settings->certificate || !settings->private_key) {
+        say(message, "no certificate: give tls.certificate and tls.private-key in the configuration file, or "
+                     "--certificate and --private-key");
+        return false;
+    }
+    char *chain = read_whole_file(settings->certificate, &chain_length, message);
+    char *key = chain ? read_whole_file(settings->private_key, &key_length, message) : NULL;
+    int error = key ? masque_config_set_certificate(config, chain, chain_length, key, key_length) : 0;
+    bool done = key && !error;
+    if (error) {
+        say(message, "%s", masque_error_text(error));
+    }
+    free(chain);
+    forget(key, key_length);
+    return done;
+}
+
+/* A key file holds the key and at most one line end. */
+static bool add_key(masque_config *config, const preshared_key *key, mqd_message *message) {
+    size_t length = 0;
+    char *text = key->file ? read_whole_file(key->file, &length, message) : strdup(key->value);
+    if (!text) {
+        return false;
+    }
+    size_t trimmed = strcspn(text, "\r\n");
+    int error = masque_config_add_preshared(config, key->name, text, trimmed);
+    if (error) {
+        say(message,
+            "pre-shared key “%.63s” (%.200s) can't be used: expected %d to %d visible ASCII characters on one line, "
+            "and a name no other key has",
+            key->name, key->file ? key->file : "MASQUE_PRESHARED_KEY", MASQUE_PRESHARED_KEY_MIN,
+            MASQUE_PRESHARED_KEY_MAX);
+    }
+    forget(text, key->file ? length : trimmed);
+    return error == 0;
+}
+
+static bool add_keys(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    for (size_t i = 0; i < settings->preshared_count; i++) {
+        if (!add_key(config, &settings->preshared[i], message)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A listener on every address is on each of the machine's. */
+static void add_interface_addresses(masque_config *config, uint16_t port) {
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) != 0) {
+        return;
+    }
+    for (struct ifaddrs *entry = list; entry; entry = entry->ifa_next) {
+        masque_address address;
+        if (entry->ifa_addr && address_from_sockaddr(&address, entry->ifa_addr)) {
+            address.port = port;
+            masque_config_add_own_address(config, &address);
+        }
+    }
+    freeifaddrs(list);
+}
+
+static bool is_any(const masque_address *address) {
+    static const uint8_t zero[16];
+    return memcmp(address->ip, zero, sizeof zero) == 0;
+}
+
+static void add_own_addresses(masque_config *config, const mqd_settings *settings) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const masque_address *address = &settings->listeners[i].address;
+        masque_config_add_own_address(config, address);
+        if (is_any(address)) {
+            add_interface_addresses(config, address->port);
+        }
+    }
+}
+
+static bool seal(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    int error = masque_config_seal(config);
+    if (error == MASQUE_ERR_NO_AUTH) {
+        say(message, "nobody could authenticate: give auth.preshared in the configuration file, --preshared-key-file, "
+                     "or MASQUE_PRESHARED_KEY in the environment");
+    } else if (error == MASQUE_ERR_CERTIFICATE) {
+        say(message, "%.300s: %s", settings->certificate, masque_error_text(error));
+    } else if (error) {
+        say(message, "%.300s: %s", settings->private_key, masque_error_text(error));
+    }
+    return error == 0;
+}
+
+masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
+                                mqd_message *message) {
+    const masque_runtime runtime = {.random = system_random};
+    masque_config *config = masque_config_new(&runtime);
+    if (!config) {
+        say(message, "out of memory");
+        return NULL;
+    }
+    masque_config_set_limits(config, &settings->limits);
+    masque_config_add_ticket_key(config, ticket_key);
+    for (size_t i = 0; i < settings->rule_count; i++) {
+        masque_config_add_target_rule(config, &settings->rules[i]);
+    }
+    add_own_addresses(config, settings);
+    if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
+        !seal(config, settings, message)) {
+        masque_config_release(config);
+        return NULL;
+    }
+    return config;
+}

@@ -1,0 +1,18 @@
+/*
+ * proxy_config.h: from settings to the library's sealed configuration: reads the
+ * files they name. Used at the start and at every reload.
+ */
+#ifndef CLI_PROXY_CONFIG_H
+#define CLI_PROXY_CONFIG_H
+
+#include "settings.h"
+
+/* The runtime's random source; the host's kernel. */
+void system_random(void *context, uint8_t *buffer, size_t size);
+
+/* TICKET_KEY is the process's, so that a reload keeps sessions. NULL with MESSAGE
+   set. The caller releases the result. */
+masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
+                                mqd_message *message);
+
+#endif

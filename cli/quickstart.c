@@ -1,0 +1,149 @@
+#include "quickstart.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "certificates.h"
+#include "proxy_config.h"
+#include "socket.h"
+#include "trace_origin.h"
+
+#define PROXY_ADDRESS "127.0.0.1:4433"
+#define ORIGIN_ADDRESS "127.0.0.1:4434"
+#define PATH_LENGTH 400
+/* 24 random bytes in hexadecimal. */
+#define KEY_BYTES 24
+
+typedef struct state_folder {
+    char folder[PATH_LENGTH];
+    char ca[PATH_LENGTH + 16];
+    char certificate[PATH_LENGTH + 16];
+    char private_key[PATH_LENGTH + 16];
+    char psk[PATH_LENGTH + 16];
+} state_folder;
+
+static bool find_folder(state_folder *state, mqd_message *message) {
+    const char *base = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    int length;
+    if (base && base[0] == '/') {
+        length = snprintf(state->folder, sizeof state->folder, "%s/masqueproxy", base);
+    } else {
+        length = snprintf(state->folder, sizeof state->folder, "%s/.local/state/masqueproxy", home ? home : "/root");
+    }
+    if (length < 0 || (size_t)length >= sizeof state->folder) {
+        say(message, "the path of the state folder is too long; set XDG_STATE_HOME to a shorter one");
+        return false;
+    }
+    snprintf(state->ca, sizeof state->ca, "%s/ca.crt", state->folder);
+    snprintf(state->certificate, sizeof state->certificate, "%s/server.crt", state->folder);
+    snprintf(state->private_key, sizeof state->private_key, "%s/server.key", state->folder);
+    snprintf(state->psk, sizeof state->psk, "%s/psk.txt", state->folder);
+    return true;
+}
+
+/* mkdir -p, readable by the owner only. */
+static bool make_folder(const char *folder, mqd_message *message) {
+    char path[PATH_LENGTH];
+    snprintf(path, sizeof path, "%s", folder);
+    for (char *at = path + 1; *at; at++) {
+        if (*at != '/') {
+            continue;
+        }
+        *at = 0;
+        (void)mkdir(path, 0700);
+        *at = '/';
+    }
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        say(message, "can't make the state folder %.300s: %s; set XDG_STATE_HOME to another place", folder,
+            strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool write_key(const char *path, mqd_message *message) {
+    uint8_t bytes[KEY_BYTES];
+    char text[2 * KEY_BYTES + 2];
+    system_random(NULL, bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+    text[2 * KEY_BYTES] = '\n';
+    bool done = write_private_file(path, text, 2 * KEY_BYTES + 1, message);
+    explicit_bzero(bytes, sizeof bytes);
+    explicit_bzero(text, sizeof text);
+    return done;
+}
+
+static bool make_missing(const state_folder *state, mqd_message *message) {
+    if (!make_folder(state->folder, message)) {
+        return false;
+    }
+    bool complete =
+        access(state->ca, R_OK) == 0 && access(state->certificate, R_OK) == 0 && access(state->private_key, R_OK) == 0;
+    if (!complete && !make_certificates(state->ca, state->certificate, state->private_key, message)) {
+        return false;
+    }
+    return access(state->psk, R_OK) == 0 || write_key(state->psk, message);
+}
+
+bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
+    state_folder state;
+    if (!find_folder(&state, message) || !make_missing(&state, message)) {
+        return false;
+    }
+    if (!settings->certificate) {
+        settings_set_text(&settings->certificate, state.certificate);
+        settings_set_text(&settings->private_key, state.private_key);
+    }
+    if (settings->listener_count == 0 &&
+        !settings_add_listener(settings, PROXY_ADDRESS, MASQUE_PROTOCOL_ALL, message)) {
+        return false;
+    }
+    return settings_add_preshared(settings, "quickstart", state.psk, NULL, message) &&
+           settings_add_rule(settings, true, "tcp:" ORIGIN_ADDRESS, message);
+}
+
+bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message) {
+    masque_address address;
+    if (!parse_endpoint(ORIGIN_ADDRESS, &address, message)) {
+        return false;
+    }
+    int fd = socket_listen(&address, false, message);
+    return fd >= 0 && trace_origin_start(fd, settings->certificate, settings->private_key, message);
+}
+
+void quickstart_print(const mqd_settings *settings) {
+    state_folder state;
+    mqd_message message;
+    char proxy[MASQUE_ADDRESS_TEXT_MAX];
+    size_t length = 0;
+    if (!find_folder(&state, &message)) {
+        return;
+    }
+    masque_address_format(&settings->listeners[0].address, proxy, sizeof proxy);
+    char *key = read_whole_file(state.psk, &length, &message);
+    if (!key) {
+        return;
+    }
+    printf("\nThe proxy runs. Its CA, certificate and key are in %s.\n"
+           "Try it in another terminal (without internet):\n\n"
+           "  curl -v --proxy https://%s --proxy-cacert %s \\\n"
+           "    --proxy-header \"Proxy-Authorization: Preshared $(cat %s)\" \\\n"
+           "    --cacert %s https://" ORIGIN_ADDRESS "/cdn-cgi/trace\n\n"
+           "and, with internet, as the documentation has it:\n\n"
+           "  curl -v --proxy https://%s --proxy-cacert %s \\\n"
+           "    --proxy-header \"Proxy-Authorization: Preshared $(cat %s)\" \\\n"
+           "    https://example.com\n\n"
+           "Ctrl-C stops it.\n",
+           state.folder, proxy, state.ca, state.psk, state.ca, proxy, state.ca, state.psk);
+    fflush(stdout);
+    explicit_bzero(key, length);
+    free(key);
+}

@@ -1,0 +1,79 @@
+#include "service.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Where systemd's sockets begin (sd_listen_fds(3)). */
+#define FIRST_PASSED 3
+
+int service_passed_sockets(int *first) {
+    const char *count = getenv("LISTEN_FDS");
+    const char *pid = getenv("LISTEN_PID");
+    *first = FIRST_PASSED;
+    if (!count || !pid || strtol(pid, NULL, 10) != (long)getpid()) {
+        return 0;
+    }
+    long number = strtol(count, NULL, 10);
+    return number > 0 && number <= LISTENERS_MAX ? (int)number : 0;
+}
+
+void service_notify(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = path ? strlen(path) : 0;
+    if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@')) {
+        return;
+    }
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@') {
+        address.sun_path[0] = 0; /* an abstract name */
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return;
+    }
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+    (void)sent; /* a manager that doesn't listen is no reason to stop */
+    close(fd);
+}
+
+void service_hide_memory(void) {
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static bool become(const struct passwd *entry, mqd_message *message) {
+    if (setgroups(0, NULL) != 0 || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) != 0 ||
+        setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) != 0) {
+        say(message, "can't become user %.60s: %s", entry->pw_name, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+bool service_drop_privileges(const char *user, mqd_message *message) {
+    if (user) {
+        const struct passwd *entry = getpwnam(user);
+        if (!entry) {
+            say(message, "there is no user “%.60s”; make one, or leave `user` out", user);
+            return false;
+        }
+        if (entry->pw_uid != geteuid() && !become(entry, message)) {
+            return false;
+        }
+    }
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    service_hide_memory(); /* a change of user made it visible again */
+    return true;
+}

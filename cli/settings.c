@@ -1,0 +1,191 @@
+#include "settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Keys and certificates are small; a larger file is a mistake. */
+#define FILE_MAX (4u << 20)
+
+void say(mqd_message *message, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message->text, sizeof message->text, format, arguments);
+    va_end(arguments);
+}
+
+static void *must_have(void *memory) {
+    if (!memory) {
+        fputs("masqueproxyd: out of memory while reading the configuration\n", stderr);
+        exit(1);
+    }
+    return memory;
+}
+
+void settings_set_text(char **slot, const char *text) {
+    char *copy = text ? must_have(strdup(text)) : NULL;
+    free(*slot);
+    *slot = copy;
+}
+
+void settings_init(mqd_settings *settings) {
+    memset(settings, 0, sizeof *settings);
+    masque_limits_init(&settings->limits);
+    settings->log_level = MASQUE_LOG_INFO;
+    settings->drain_timeout_ms = 30000;
+}
+
+void settings_free(mqd_settings *settings) {
+    for (size_t i = 0; i < settings->preshared_count; i++) {
+        preshared_key *key = &settings->preshared[i];
+        if (key->value) {
+            explicit_bzero(key->value, strlen(key->value));
+        }
+        free(key->name);
+        free(key->file);
+        free(key->value);
+    }
+    free(settings->config_file);
+    free(settings->certificate);
+    free(settings->private_key);
+    free(settings->rules);
+    free(settings->dns_servers);
+    free(settings->user);
+    memset(settings, 0, sizeof *settings);
+}
+
+bool parse_endpoint(const char *text, masque_address *address, mqd_message *message) {
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    unsigned long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
+    say(message, "“%.100s” is no address with a port; expected 192.0.2.1:443, [2001:db8::1]:443 or :443", text);
+    if (port < 1 || port > 65535 || *end != 0) {
+        return false;
+    }
+    size_t length = (size_t)(colon - text);
+    if (length == 0) {
+        *address = (masque_address){.family = MASQUE_IPV6};
+    } else {
+        bool bracket = text[0] == '[' && text[length - 1] == ']';
+        size_t skip = bracket ? 1 : 0;
+        if (masque_address_parse(address, text + skip, length - 2 * skip) != 0 ||
+            bracket != (address->family == MASQUE_IPV6)) {
+            return false;
+        }
+    }
+    address->port = (uint16_t)port;
+    return true;
+}
+
+bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message) {
+    if (settings->listener_count == LISTENERS_MAX) {
+        say(message, "more than %d listening addresses", LISTENERS_MAX);
+        return false;
+    }
+    mqd_listener *slot = &settings->listeners[settings->listener_count];
+    if (!parse_endpoint(address, &slot->address, message)) {
+        return false;
+    }
+    slot->protocols = protocols;
+    settings->listener_count++;
+    return true;
+}
+
+bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message) {
+    masque_target_rule rule;
+    const char *reason;
+    if (masque_target_rule_parse(&rule, allow, text, &reason) != 0) {
+        say(message, "“%.100s” is no target rule: %s", text, reason);
+        return false;
+    }
+    masque_target_rule *rules =
+        must_have(realloc(settings->rules, (settings->rule_count + 1) * sizeof *settings->rules));
+    settings->rules = rules;
+    rules[settings->rule_count++] = rule;
+    return true;
+}
+
+bool settings_add_preshared(mqd_settings *settings, const char *name, const char *file, const char *value,
+                            mqd_message *message) {
+    if (settings->preshared_count == PRESHARED_MAX) {
+        say(message, "more than %d pre-shared keys", PRESHARED_MAX);
+        return false;
+    }
+    preshared_key *key = &settings->preshared[settings->preshared_count++];
+    settings_set_text(&key->name, name);
+    settings_set_text(&key->file, file);
+    settings_set_text(&key->value, value);
+    return true;
+}
+
+bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_message *message) {
+    static const char *const names[] = {[MASQUE_LOG_ERROR] = "error",
+                                        [MASQUE_LOG_WARNING] = "warning",
+                                        [MASQUE_LOG_INFO] = "info",
+                                        [MASQUE_LOG_DEBUG] = "debug"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            settings->log_level = (masque_log_level)i;
+            return true;
+        }
+    }
+    say(message, "“%.40s” is no log level; expected error, warning, info or debug", name);
+    return false;
+}
+
+bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *message) {
+    static const struct {
+        const char *unit;
+        uint64_t milliseconds;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
+    char *end;
+    unsigned long long count = strtoull(text, &end, 10);
+    bool number = text[0] >= '0' && text[0] <= '9' && count <= 1000000000;
+    for (size_t i = 0; number && i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(end, units[i].unit) == 0) {
+            *milliseconds = count * units[i].milliseconds;
+            return true;
+        }
+    }
+    say(message, "“%.40s” is no duration; expected a number with ms, s, m or h, such as 30s", text);
+    return false;
+}
+
+static char *read_descriptor(int fd, size_t size, size_t *length) {
+    char *bytes = must_have(malloc(size + 1));
+    *length = 0;
+    while (*length < size) {
+        ssize_t count = read(fd, bytes + *length, size - *length);
+        if (count <= 0) {
+            break;
+        }
+        *length += (size_t)count;
+    }
+    bytes[*length] = 0;
+    return bytes;
+}
+
+char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        say(message, "can't read %.300s: %s", path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return NULL;
+    }
+    char *bytes = NULL;
+    if (!S_ISREG(status.st_mode) || status.st_size > (off_t)FILE_MAX) {
+        say(message, "%.300s is not a file of at most %u MiB", path, FILE_MAX >> 20);
+    } else {
+        bytes = read_descriptor(fd, (size_t)status.st_size, length);
+    }
+    close(fd);
+    return bytes;
+}

@@ -1,0 +1,80 @@
+/*
+ * settings.h: what masqueproxyd was told, by flags, the environment and a file,
+ * checked and in one place. Filled by options.c and config_file.c; turned into a
+ * masque_config by proxy_config.c. Owns its texts.
+ */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include <masqueproxy/masqueproxy.h>
+
+#define LISTENERS_MAX 64
+#define PRESHARED_MAX 64
+#define WORKERS_MAX 256
+#define MESSAGE_MAX 512
+
+/* One message for an operator: where, what, and what to do. */
+typedef struct mqd_message {
+    char text[MESSAGE_MAX];
+} mqd_message;
+
+typedef struct mqd_listener {
+    masque_address address;
+    unsigned protocols; /* MASQUE_PROTOCOL_… */
+} mqd_listener;
+
+typedef struct preshared_key {
+    char *name;
+    char *file;  /* or NULL: */
+    char *value; /* from the environment; wiped after use */
+} preshared_key;
+
+typedef enum log_format { LOG_TEXT, LOG_JSON } log_format;
+
+typedef struct mqd_settings {
+    char *config_file; /* NULL: none */
+    bool quickstart;
+    bool test_config;
+    mqd_listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+    char *certificate;
+    char *private_key;
+    preshared_key preshared[PRESHARED_MAX];
+    size_t preshared_count;
+    masque_target_rule *rules;
+    size_t rule_count;
+    char *dns_servers; /* "a,b", as c-ares wants them; NULL: the system's */
+    masque_limits limits;
+    masque_log_level log_level;
+    log_format log_format;
+    char *user;
+    unsigned workers; /* 0: as many as processors */
+    uint64_t drain_timeout_ms;
+} mqd_settings;
+
+void settings_init(mqd_settings *settings);
+void settings_free(mqd_settings *settings);
+
+/* Copies TEXT into *SLOT, replacing what was there. Ends the program without memory. */
+void settings_set_text(char **slot, const char *text);
+
+/* Each returns false with MESSAGE set (without a place: the caller knows it). */
+bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message);
+bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message);
+bool settings_add_preshared(mqd_settings *settings, const char *name, const char *file, const char *value,
+                            mqd_message *message);
+bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_message *message);
+
+/* "30s", "500ms", "2m", "1h", or a number of seconds. */
+bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *message);
+
+/* "192.0.2.1:443", "[2001:db8::1]:443" or ":443" (every address). */
+bool parse_endpoint(const char *text, masque_address *address, mqd_message *message);
+
+/* Fills MESSAGE as printf does. */
+__attribute__((format(printf, 2, 3))) void say(mqd_message *message, const char *format, ...);
+
+/* The whole file as a zero-ended text of *LENGTH bytes, or NULL with MESSAGE set. To be freed. */
+char *read_whole_file(const char *path, size_t *length, mqd_message *message);
+
+#endif

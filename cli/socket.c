@@ -1,0 +1,164 @@
+#include "socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+bool address_from_sockaddr(masque_address *address, const struct sockaddr *from) {
+    *address = (masque_address){.family = MASQUE_FAMILY_NONE};
+    if (from->sa_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)(const void *)from;
+        address->family = MASQUE_IPV4;
+        memcpy(address->ip, &ipv4->sin_addr, 4);
+        address->port = ntohs(ipv4->sin_port);
+        return true;
+    }
+    if (from->sa_family != AF_INET6) {
+        return false;
+    }
+    const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)(const void *)from;
+    address->port = ntohs(ipv6->sin6_port);
+    /* A client of IPv4 on a socket for both. */
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr);
+    address->family = mapped ? MASQUE_IPV4 : MASQUE_IPV6;
+    memcpy(address->ip, ipv6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+    return true;
+}
+
+socklen_t address_to_sockaddr(const masque_address *address, struct sockaddr_storage *to) {
+    memset(to, 0, sizeof *to);
+    if (address->family == MASQUE_IPV4) {
+        struct sockaddr_in *ipv4 = (struct sockaddr_in *)to;
+        ipv4->sin_family = AF_INET;
+        memcpy(&ipv4->sin_addr, address->ip, 4);
+        ipv4->sin_port = htons(address->port);
+        return sizeof *ipv4;
+    }
+    struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)to;
+    ipv6->sin6_family = AF_INET6;
+    memcpy(&ipv6->sin6_addr, address->ip, 16);
+    ipv6->sin6_port = htons(address->port);
+    return sizeof *ipv6;
+}
+
+static void set_option(int fd, int level, int name, int value) {
+    /* None of the options we set is worth failing for. */
+    (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+int socket_listen(const masque_address *address, bool shared, mqd_message *message) {
+    struct sockaddr_storage storage;
+    socklen_t length = address_to_sockaddr(address, &storage);
+    char text[MASQUE_ADDRESS_TEXT_MAX];
+    masque_address_format(address, text, sizeof text);
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        say(message, "can't make a socket for %s: %s", text, strerror(errno));
+        return -1;
+    }
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (shared) {
+        set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    }
+    if (storage.ss_family == AF_INET6) {
+        static const uint8_t any[16];
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, memcmp(address->ip, any, sizeof any) != 0);
+    }
+    if (bind(fd, (struct sockaddr *)&storage, length) != 0 || listen(fd, BACKLOG) != 0) {
+        const char *remedy = errno == EADDRINUSE      ? "; another program listens there, choose another --listen"
+                             : errno == EACCES        ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                             : errno == EADDRNOTAVAIL ? "; this machine doesn't have that address"
+                                                      : "";
+        say(message, "can't listen on %s: %s%s", text, strerror(errno), remedy);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+void socket_tune(int fd) {
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 20);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+static masque_dial_result result_of(int error) {
+    switch (error) {
+    case 0:
+        return MASQUE_DIAL_OK;
+    case ECONNREFUSED:
+        return MASQUE_DIAL_REFUSED;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EAFNOSUPPORT:
+    case EACCES: /* a broadcast address, or a local firewall */
+    case EPERM:
+        return MASQUE_DIAL_UNREACHABLE;
+    case ETIMEDOUT:
+        return MASQUE_DIAL_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+    case EAGAIN:
+        return MASQUE_DIAL_EXHAUSTED;
+    default:
+        return MASQUE_DIAL_FAILED;
+    }
+}
+
+int socket_connect(const masque_address *address, const masque_address *source, bool *pending,
+                   masque_dial_result *result) {
+    struct sockaddr_storage storage;
+    *pending = false;
+    socklen_t length = address_to_sockaddr(address, &storage);
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        *result = result_of(errno);
+        return -1;
+    }
+    socket_tune(fd);
+    if (source->family != MASQUE_FAMILY_NONE) {
+        struct sockaddr_storage from;
+        socklen_t from_length = address_to_sockaddr(source, &from);
+        /* The port is chosen by connect(), so that one is used for many targets. */
+        set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        if (bind(fd, (struct sockaddr *)&from, from_length) != 0) {
+            *result = result_of(errno);
+            close(fd);
+            return -1;
+        }
+    }
+    int error = connect(fd, (struct sockaddr *)&storage, length) == 0 ? 0 : errno;
+    *pending = error == EINPROGRESS;
+    *result = result_of(*pending ? 0 : error);
+    if (*result != MASQUE_DIAL_OK) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+masque_dial_result socket_connect_result(int fd) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+        error = errno;
+    }
+    return result_of(error);
+}
+
+void socket_close(int fd, bool reset) {
+    if (reset) {
+        const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    }
+    close(fd);
+}

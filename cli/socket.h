@@ -1,0 +1,36 @@
+/*
+ * socket.h: the few socket calls the program makes, with addresses as the library
+ * has them. Everything is non-blocking and closed on exec.
+ */
+#ifndef CLI_SOCKET_H
+#define CLI_SOCKET_H
+
+#include <sys/socket.h>
+
+#include "settings.h"
+
+/* False for a family that isn't IP. */
+bool address_from_sockaddr(masque_address *address, const struct sockaddr *from);
+socklen_t address_to_sockaddr(const masque_address *address, struct sockaddr_storage *to);
+
+/* A listening TCP socket, or -1 with MESSAGE set. SHARED lets other sockets listen on
+   the same address (SO_REUSEPORT): one for each worker. */
+int socket_listen(const masque_address *address, bool shared, mqd_message *message);
+
+/* A socket that connects to ADDRESS, from SOURCE unless its family is NONE. -1 with
+   *RESULT set when it failed at once; else *RESULT is OK for a connection that is
+   already there, or the answer comes when the socket is writable (*PENDING). */
+int socket_connect(const masque_address *address, const masque_address *source, bool *pending,
+                   masque_dial_result *result);
+
+/* What became of a pending one. */
+masque_dial_result socket_connect_result(int fd);
+
+/* What a client's or a target's socket gets: no delay for small writes, and a probe
+   for peers that vanished. */
+void socket_tune(int fd);
+
+/* Closes; RESET sends an RST instead of a FIN. */
+void socket_close(int fd, bool reset);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * target.c: a target's socket in a worker's loop, from DIAL to TUNNEL_END. While it
+ * connects it is an attempt; the one that wins becomes the tunnel's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "socket.h"
+#include "worker.h"
+
+/* What one writev() and one readv() move: 256 KiB in blocks of 16 KiB, and a rest. */
+#define PIECES_MAX 20
+
+typedef struct mqd_target {
+    mqd_watched socket;
+    masque_attempt_id attempt;
+    masque_tunnel_id tunnel;
+    bool connected;
+    bool reads;
+    bool writes;
+    bool ended;
+} mqd_target;
+
+static void on_target(uv_poll_t *poll, int status, int events);
+
+static void poll_target(mqd_target *target) {
+    int events = (target->reads && !target->ended ? UV_READABLE : 0) | (target->writes ? UV_WRITABLE : 0);
+    watched_set(&target->socket, events, on_target);
+}
+
+/* masque_iovec is laid out as struct iovec, by design. */
+_Static_assert(sizeof(masque_iovec) == sizeof(struct iovec) &&
+                   offsetof(masque_iovec, length) == offsetof(struct iovec, iov_len),
+               "masque_iovec must match struct iovec");
+
+static struct iovec *as_iovec(masque_iovec *pieces) {
+    return (struct iovec *)(void *)pieces;
+}
+
+static void read_target(mqd_target *target) {
+    masque_engine *engine = target->socket.worker->engine;
+    masque_iovec pieces[PIECES_MAX];
+    size_t count = masque_tunnel_reserve(engine, target->tunnel, pieces, PIECES_MAX);
+    if (count == 0) {
+        target->reads = false;
+        return;
+    }
+    ssize_t length = readv(target->socket.fd, as_iovec(pieces), (int)count);
+    if (length > 0) {
+        masque_tunnel_commit(engine, target->tunnel, (size_t)length, worker_now());
+    } else if (length == 0) {
+        target->ended = true;
+        masque_tunnel_finished(engine, target->tunnel, worker_now());
+    } else if (errno != EAGAIN && errno != EINTR) {
+        target->ended = true;
+        masque_tunnel_failed(engine, target->tunnel, worker_now());
+    }
+}
+
+static size_t total(const masque_iovec *pieces, size_t count) {
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        length += pieces[i].length;
+    }
+    return length;
+}
+
+static void write_target(mqd_target *target) {
+    masque_engine *engine = target->socket.worker->engine;
+    masque_iovec pieces[PIECES_MAX];
+    size_t count;
+    target->writes = false;
+    while ((count = masque_tunnel_pull(engine, target->tunnel, pieces, PIECES_MAX)) > 0) {
+        struct msghdr message = {.msg_iov = as_iovec(pieces), .msg_iovlen = count};
+        ssize_t length = sendmsg(target->socket.fd, &message, MSG_NOSIGNAL);
+        if (length < 0 && errno != EAGAIN && errno != EINTR) {
+            target->ended = true;
+            masque_tunnel_failed(engine, target->tunnel, worker_now());
+            return;
+        }
+        masque_tunnel_pulled(engine, target->tunnel, length > 0 ? (size_t)length : 0, worker_now());
+        if (length < (ssize_t)total(pieces, count)) {
+            target->writes = true;
+            return;
+        }
+    }
+}
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+/* The attempt has an outcome. */
+static void finish_dial(mqd_target *target, masque_dial_result result) {
+    mqd_worker *worker = target->socket.worker;
+    target->connected = result == MASQUE_DIAL_OK;
+    target->reads = target->connected;
+    target->writes = false;
+    int error = masque_dialed(worker->engine, target->attempt, result, worker_now());
+    if (result != MASQUE_DIAL_OK || error) {
+        watched_close(&target->socket, false, on_closed);
+        return;
+    }
+    poll_target(target);
+}
+
+static void on_target(uv_poll_t *poll, int status, int events) {
+    mqd_target *target = poll->data;
+    mqd_worker *worker = target->socket.worker;
+    if (!target->connected) {
+        finish_dial(target, socket_connect_result(target->socket.fd));
+        worker_run(worker);
+        return;
+    }
+    if (status < 0 || events & UV_READABLE) {
+        read_target(target);
+    }
+    if (events & UV_WRITABLE) {
+        write_target(target);
+    }
+    poll_target(target);
+    worker_run(worker);
+}
+
+void target_dial(mqd_worker *worker, const masque_event *event) {
+    bool pending;
+    masque_dial_result result;
+    int fd = socket_connect(&event->address, &event->source, &pending, &result);
+    mqd_target *target = fd >= 0 ? calloc(1, sizeof *target) : NULL;
+    if (fd >= 0 && (!target || watched_init(&target->socket, worker, fd) != 0)) {
+        free(target);
+        close(fd);
+        target = NULL;
+        result = MASQUE_DIAL_EXHAUSTED;
+    }
+    if (!target) {
+        masque_dialed(worker->engine, event->attempt, result, worker_now());
+        return;
+    }
+    target->attempt = event->attempt;
+    target->tunnel = event->tunnel;
+    masque_attempt_set_user(worker->engine, event->attempt, target);
+    if (!pending) {
+        finish_dial(target, MASQUE_DIAL_OK);
+        return;
+    }
+    target->writes = true;
+    poll_target(target);
+}
+
+void target_event(const masque_event *event) {
+    mqd_target *target = event->user;
+    switch (event->type) {
+    case MASQUE_EVENT_CANCEL_DIAL:
+        watched_close(&target->socket, true, on_closed);
+        return;
+    case MASQUE_EVENT_TUNNEL_OUTPUT:
+        write_target(target);
+        break;
+    case MASQUE_EVENT_TUNNEL_INPUT:
+        target->reads = true;
+        break;
+    case MASQUE_EVENT_TUNNEL_FINISH:
+        shutdown(target->socket.fd, SHUT_WR);
+        break;
+    case MASQUE_EVENT_TUNNEL_END:
+        watched_close(&target->socket, event->reset, on_closed);
+        return;
+    case MASQUE_EVENT_CONN_OUTPUT:
+    case MASQUE_EVENT_CONN_INPUT:
+    case MASQUE_EVENT_CONN_FINISH:
+    case MASQUE_EVENT_CONN_END:
+    case MASQUE_EVENT_AUTHORIZE:
+    case MASQUE_EVENT_RESOLVE:
+    case MASQUE_EVENT_DIAL:
+        return; /* not a target's */
+    }
+    poll_target(target);
+}

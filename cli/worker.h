@@ -1,0 +1,111 @@
+/*
+ * worker.h: one thread, one loop, one engine. Workers share nothing but the
+ * sealed configuration; the main thread speaks to them through worker_send().
+ *
+ * worker.c: the loop, listening, commands, events. client.c: clients' sockets.
+ * target.c: targets' sockets. resolver.c: names.
+ */
+#ifndef CLI_WORKER_H
+#define CLI_WORKER_H
+
+#include <masqueproxy/masqueproxy.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "log.h"
+#include "settings.h"
+
+typedef struct mqd_worker mqd_worker;
+typedef struct mqd_resolver mqd_resolver;
+
+/* A socket in the loop. Freed after its uv_close(). */
+typedef struct mqd_watched {
+    uv_poll_t poll;
+    mqd_worker *worker;
+    int fd;
+    int events; /* what is polled for now */
+} mqd_watched;
+
+typedef struct worker_listener {
+    mqd_watched socket;
+    unsigned protocols;
+    bool open;
+} worker_listener;
+
+struct mqd_worker {
+    unsigned number;
+    uv_thread_t thread;
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_prepare_t before_poll; /* arms the timer for the engine's next deadline */
+    uv_timer_t deadline;
+    uv_timer_t pause; /* accepting goes on after it */
+    masque_time armed;
+    masque_engine *engine;
+    mqd_resolver *resolver;
+    worker_listener listeners[LISTENERS_MAX];
+    size_t listener_count;
+    int spare_fd; /* given up to be able to refuse when descriptors run out */
+    log_options log;
+    bool draining;
+    bool stopped;
+    /* From the main thread, under the lock. */
+    uv_mutex_t lock;
+    masque_config *new_config;
+    bool drain_asked;
+    bool stop_asked;
+    /* To the main thread. */
+    atomic_bool done;
+    uv_async_t *tell_done;
+};
+
+typedef struct worker_setup {
+    unsigned number;
+    masque_config *config;
+    const int *fds; /* listening sockets of this worker; it owns them */
+    const unsigned *protocols;
+    size_t fd_count;
+    const char *dns_servers;
+    log_options log;
+    uv_async_t *tell_done;
+} worker_setup;
+
+/* Starts the thread. False with MESSAGE set. */
+bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *message);
+/* Waits for its end and frees what it held. */
+void worker_join(mqd_worker *worker);
+
+/* Main thread's commands. CONFIG is counted. */
+void worker_set_config(mqd_worker *worker, masque_config *config);
+void worker_drain(mqd_worker *worker);
+void worker_stop(mqd_worker *worker);
+
+static inline masque_time worker_now(void) {
+    return uv_hrtime();
+}
+
+/* Puts FD into the loop; its uv_poll_t's data is the watched. 0 or a uv error. */
+int watched_init(mqd_watched *watched, mqd_worker *worker, int fd);
+/* Polls for EVENTS (0: nothing) by CALLBACK; cheap when nothing changes. */
+void watched_set(mqd_watched *watched, int events, uv_poll_cb callback);
+/* Ends polling, closes the descriptor and calls CLOSED later. */
+void watched_close(mqd_watched *watched, bool reset, uv_close_cb closed);
+
+/* Takes the engine's events and acts on them. Every callback ends with it. */
+void worker_run(mqd_worker *worker);
+
+/* --- client.c: takes over FD of a client that was accepted. */
+void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols);
+void client_event(const masque_event *event);
+
+/* --- target.c */
+void target_dial(mqd_worker *worker, const masque_event *event);
+void target_event(const masque_event *event);
+
+/* --- resolver.c */
+mqd_resolver *resolver_new(mqd_worker *worker, const char *servers, mqd_message *message);
+/* To be called before the loop's last run. */
+void resolver_del(mqd_resolver *resolver);
+void resolver_ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name);
+
+#endif

@@ -1,0 +1,214 @@
+"""What the benchmark measures: how each figure is taken and which rows of the table come of it."""
+
+import time
+
+import probe
+import subjects
+
+GIB = 1 << 30
+MIB = 1 << 20
+SETTLE_SECONDS = 0.3  # for freed memory and closing sockets
+# A tunnel's upload stays under 1 GiB: h2o resets one that is longer (its limit-request-body).
+UPLOAD_MAX = 1000 * MIB
+
+
+class Scale:
+    """How much of everything a run moves."""
+
+    def __init__(self, size_mib, quick):
+        self.bulk = size_mib * MIB
+        self.tunnels = 500 if quick else 20000
+        self.handshakes = 50 if quick else 2000
+        self.round_trips = 200 if quick else 5000
+        self.idle_connections = 10 if quick else 1000
+        self.idle_tunnels = 10
+        self.traced = min(self.bulk, 64 * MIB)
+        self.callgrind = (2 * MIB, 6 * MIB) if quick else (8 * MIB, 40 * MIB)
+
+
+def protocol_for(subject, protocol):
+    """The relay has but one way; no way gives None."""
+    if subject.protocols == ("direct",):
+        return "direct"
+    return protocol if protocol in subject.protocols else None
+
+
+def timed(bench, subject, mode, protocol, role, **options):
+    """Runs the client and gives its result with the subject's CPU seconds and what share of a CPU it kept busy."""
+    with subjects.Client(bench, subject, mode, protocol, role, **options) as client:
+        client.read()
+        before = probe.cpu_times(subject.pid)
+        result = client.finish()
+        result["cpu_seconds"] = probe.cpu_seconds_since(subject.pid, before)
+        if result["cpu_seconds"] <= 0:
+            raise subjects.Failure("the subject used no CPU time: not the process that did the work, or it died")
+        result["busy"] = result["cpu_seconds"] / result["seconds"]
+        return result
+
+
+class Bulk:
+    """A transfer through one tunnel or several."""
+
+    def __init__(self, name, mode, protocol, tunnels):
+        self.name, self.mode, self.protocol, self.tunnels = name, mode, protocol, tunnels
+        self.role = "source" if mode == "down" else "sink"
+
+    rows = (("CPU", "s/GiB", "less"), ("throughput", "Gbit/s", "more"), ("CPU busy", "%", ""))
+
+    def options(self, size, protocol):
+        connections = 1 if protocol == "h2" else self.tunnels
+        return {"tunnels": self.tunnels, "connections": connections, "size": size // self.tunnels}
+
+    def measure(self, bench, subject, scale):
+        protocol = protocol_for(subject, self.protocol)
+        size = min(scale.bulk, UPLOAD_MAX) if self.mode == "up" else scale.bulk
+        result = timed(bench, subject, self.mode, protocol, self.role, **self.options(size, protocol))
+        return {"CPU": result["cpu_seconds"] / (result["bytes"] / GIB),
+                "throughput": result["bytes"] * 8 / result["seconds"] / 1e9,
+                "CPU busy": 100 * result["busy"]}
+
+
+class Churn:
+    """Tunnels in a warm connection, or whole connections with one."""
+
+    def __init__(self, name, mode, protocol, concurrency):
+        self.name, self.mode, self.protocol, self.concurrency = name, mode, protocol, concurrency
+
+    rows = (("CPU each", "us", "less"), ("rate", "1/s", "more"), ("CONNECT p50", "us", "less"),
+            ("CONNECT p99", "us", "less"), ("CPU busy", "%", ""))
+
+    def measure(self, bench, subject, scale):
+        protocol = protocol_for(subject, self.protocol)
+        # The relay has nothing but connections.
+        mode = "handshakes" if protocol == "direct" else self.mode
+        count = scale.tunnels if mode == "tunnels" else scale.handshakes
+        result = timed(bench, subject, mode, protocol, "echo", count=count, concurrency=self.concurrency)
+        if result["unclean"]:
+            raise subjects.Failure(f"{result['unclean']} of {count} connections were reset instead of closed")
+        return {"CPU each": result["cpu_seconds"] / count * 1e6, "rate": count / result["seconds"],
+                "CONNECT p50": result["p50_us"], "CONNECT p99": result["p99_us"], "CPU busy": 100 * result["busy"]}
+
+
+class Latency:
+    """Echoes through an open tunnel, one at a time."""
+
+    def __init__(self, name, protocol, size):
+        self.name, self.protocol, self.size = name, protocol, size
+
+    rows = (("round trip p50", "us", "less"), ("round trip p99", "us", "less"), ("CPU each", "us", "less"))
+
+    def measure(self, bench, subject, scale):
+        result = timed(bench, subject, "latency", protocol_for(subject, self.protocol), "echo", size=self.size,
+                       count=scale.round_trips)
+        return {"round trip p50": result["p50_us"], "round trip p99": result["p99_us"],
+                "CPU each": result["cpu_seconds"] / scale.round_trips * 1e6}
+
+
+class Idle:
+    """Memory for connections and tunnels that do nothing, of a process that has done nothing else."""
+
+    fresh = True  # the subject is started anew for it
+
+    def __init__(self, name, protocol):
+        self.name, self.protocol = name, protocol
+
+    @property
+    def rows(self):
+        if self.protocol == "h2":
+            return (("connection", "KiB", "less"), ("tunnel", "KiB", "less"))
+        return (("connection and tunnel", "KiB", "less"),)
+
+    def measure(self, bench, subject, scale):
+        protocol = protocol_for(subject, self.protocol)
+        connections = scale.idle_connections
+        tunnels = scale.idle_tunnels if protocol == "h2" else 1
+        # What is set up once, at the first connection, is not what a connection costs.
+        timed(bench, subject, "handshakes", protocol, "echo", count=2, concurrency=1)
+        time.sleep(SETTLE_SECONDS)
+        memory = [probe.resident_kib(subject.pid)]
+        with subjects.Client(bench, subject, "idle", protocol, "echo", connections=connections,
+                             tunnels=tunnels) as client:
+            for _ in range(2):
+                client.read()
+                time.sleep(SETTLE_SECONDS)
+                memory.append(probe.resident_kib(subject.pid))
+                if len(memory) < 3:
+                    client.go()
+            client.finish()
+        if self.protocol == "h2" and protocol == "h2":
+            return {"connection": (memory[1] - memory[0]) / connections,
+                    "tunnel": (memory[2] - memory[1]) / (connections * tunnels)}
+        name = "connection and tunnel" if self.protocol != "h2" else "tunnel"
+        return {name: (memory[2] - memory[0]) / connections}
+
+
+class SystemCalls:
+    """How many system calls a MiB takes; apart, because strace slows what it counts."""
+
+    def __init__(self, name, bulk):
+        self.name, self.bulk = name, bulk
+
+    rows = (("system calls", "1/MiB", "less"),)
+
+    def measure(self, bench, subject, scale):
+        protocol = protocol_for(subject, self.bulk.protocol)
+        with subjects.Client(bench, subject, self.bulk.mode, protocol, self.bulk.role,
+                             **self.bulk.options(scale.traced, protocol)) as client:
+            client.read()
+            trace = probe.SystemCalls(subject.pid, bench.folder)
+            try:
+                result = client.finish()
+            finally:
+                counts = trace.stop()
+        return {"system calls": sum(counts.values()) / (result["bytes"] / MIB), "detail": counts}
+
+
+class Instructions:
+    """Instructions per byte: two transfers under callgrind that differ in size alone."""
+
+    restarts = True  # starts and stops the subject itself
+
+    def __init__(self, name, bulk):
+        self.name, self.bulk = name, bulk
+
+    rows = (("instructions", "1/byte", "less"),)
+
+    def count(self, bench, subject, size):
+        subject.callgrind_file = f"{bench.folder}/callgrind-{subject.name}-{self.bulk.mode}-{size}.%p"
+        protocol = protocol_for(subject, self.bulk.protocol)
+        try:
+            subject.start()
+            pid = subject.pid
+            with subjects.Client(bench, subject, self.bulk.mode, protocol, self.bulk.role, timeout=300,
+                                 **self.bulk.options(size, protocol)) as client:
+                client.read()
+                client.finish()
+            subject.stop()
+            return probe.callgrind_total(subject.callgrind_file.replace("%p", str(pid)))
+        finally:
+            subject.stop()
+            subject.callgrind_file = None
+
+    def measure(self, bench, subject, scale):
+        small, large = scale.callgrind
+        difference = self.count(bench, subject, large) - self.count(bench, subject, small)
+        return {"instructions": difference / (large - small)}
+
+
+def figures(strace, callgrind):
+    """All figures, in the table's order."""
+    bulks = [Bulk("h2 down, 1 tunnel", "down", "h2", 1), Bulk("h2 up, 1 tunnel", "up", "h2", 1),
+             Bulk("h2 down, 16 tunnels", "down", "h2", 16), Bulk("h2 up, 16 tunnels", "up", "h2", 16),
+             Bulk("h1 down, 1 connection", "down", "h1", 1), Bulk("h1 up, 1 connection", "up", "h1", 1),
+             Bulk("h1 down, 16 connections", "down", "h1", 16), Bulk("h1 up, 16 connections", "up", "h1", 16)]
+    wanted = [*bulks,
+              Churn("h2 tunnels, 16 at a time", "tunnels", "h2", 16),
+              Churn("h2 handshake and CONNECT", "handshakes", "h2", 4),
+              Churn("h1 handshake and CONNECT", "handshakes", "h1", 4),
+              Latency("h2 echo of 64 bytes", "h2", 64), Latency("h1 echo of 64 bytes", "h1", 64),
+              Idle("h2 idle", "h2"), Idle("h1 idle", "h1")]
+    if strace:
+        wanted += [SystemCalls(f"{bulk.name} (strace)", bulk) for bulk in bulks]
+    if callgrind:
+        wanted += [Instructions(f"{bulk.name} (callgrind)", bulk) for bulk in bulks[:2]]
+    return wanted
