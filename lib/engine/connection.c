@@ -26,7 +26,7 @@ mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id) {
     return conn && conn->state != MQ_CONN_ENDED ? conn : NULL;
 }
 
-static void log_conn(const mq_conn *conn, masque_log_level level, const char *event, int error) {
+void mq_conn_log(const mq_conn *conn, masque_log_level level, const char *event, int error) {
     masque_log_record record = {
         .level = level, .event = event, .conn = conn->id, .client = &conn->client, .error = error};
     mq_log(conn->engine, &record);
@@ -132,7 +132,7 @@ static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     conn->state = MQ_CONN_ENDED;
     conn->error = conn->error ? conn->error : error;
     conn->reset = reset;
-    log_conn(conn, conn->error ? MASQUE_LOG_INFO : MASQUE_LOG_DEBUG, "connection-end", conn->error);
+    mq_conn_log(conn, conn->error ? MASQUE_LOG_INFO : MASQUE_LOG_DEBUG, "connection-end", conn->error);
     free_transport(conn);
     while (conn->ready.due) {
         mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
@@ -141,7 +141,7 @@ static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     arm(conn);
 }
 
-static void enter(mq_conn *conn, mq_conn_state state) {
+void mq_conn_enter(mq_conn *conn, mq_conn_state state) {
     conn->state = state;
     conn->since = conn->engine->now;
 }
@@ -154,7 +154,7 @@ void mq_conn_begin_close(mq_conn *conn, int error) {
         conn->engine->stats.handshakes_failed++;
     }
     conn->error = error;
-    enter(conn, MQ_CONN_CLOSING);
+    mq_conn_enter(conn, MQ_CONN_CLOSING);
     end_tunnels(conn, error == 0);
     if (conn->session) {
         conn->session->now = conn->engine->now;
@@ -209,189 +209,7 @@ const mq_session_events MQ_CONN_SESSION_EVENTS = {
     .head_ends = on_head_ends,
 };
 
-/* --- input ------------------------------------------------------------------------------ */
-
-static int open_session(mq_conn *conn) {
-    masque_engine *engine = conn->engine;
-    const mq_session_setup setup = {
-        .events = &MQ_CONN_SESSION_EVENTS,
-        .owner = conn,
-        .allocator = mq_engine_allocator(engine),
-        .limits = limits_of(conn),
-        .pool = &engine->pool,
-    };
-    bool h2 = mq_tls_stream_is_h2(&conn->tls);
-    if (!h2 && !(conn->tls.protocols & MASQUE_PROTOCOL_HTTP11)) {
-        return MASQUE_ERR_TLS_HANDSHAKE; /* no ALPN means HTTP/1.1 */
-    }
-    conn->session = h2 ? mq_h2_new(&setup) : mq_h1_new(&setup);
-    if (!conn->session) {
-        return MASQUE_ERR_NO_MEMORY;
-    }
-    engine->stats.handshakes_resumed += mq_tls_stream_is_resumed(&conn->tls);
-    conn->idle_since = engine->now;
-    enter(conn, MQ_CONN_OPEN);
-    log_conn(conn, MASQUE_LOG_DEBUG, "connection-open", 0);
-    return 0;
-}
-
-static int go_on_with_handshake(mq_conn *conn) {
-    int error = mq_tls_stream_handshake(&conn->tls);
-    if (error || conn->tls.state != MQ_TLS_OPEN) {
-        return error;
-    }
-    return open_session(conn);
-}
-
-static void take_close_notify(mq_conn *conn) {
-    bool h2 = mq_tls_stream_is_h2(&conn->tls);
-    conn->session->ops->input_end(conn->session);
-    if (h2) {
-        /* No frame will follow, so no stream can end in order but what already did. */
-        mq_conn_begin_close(conn, 0);
-    }
-}
-
-/* Decrypts and hands on one piece; *MORE false when nothing is left to do now. */
-static int take_plaintext(mq_conn *conn, bool *more) {
-    masque_engine *engine = conn->engine;
-    *more = false;
-    if (!conn->session->ops->wants_input(conn->session)) {
-        return 0;
-    }
-    if (!engine->read_block) {
-        engine->read_block = mq_block_new(&engine->pool);
-        if (!engine->read_block) {
-            return MASQUE_ERR_NO_MEMORY;
-        }
-    }
-    mq_block *block = engine->read_block;
-    size_t length;
-    int error = mq_tls_stream_read(&conn->tls, block->bytes, MQ_BLOCK_SIZE, &length);
-    if (error) {
-        return error;
-    }
-    if (length == 0) {
-        if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
-            take_close_notify(conn);
-        }
-        return 0;
-    }
-    *more = true;
-    block->used = (uint32_t)length;
-    error = conn->session->ops->input(conn->session, block, 0, block->used);
-    if (block->references > 1) {
-        mq_block_release(&engine->pool, block);
-        engine->read_block = NULL;
-    }
-    return error;
-}
-
-static void process(mq_conn *conn) {
-    int error = 0;
-    if (conn->state == MQ_CONN_HANDSHAKE) {
-        error = go_on_with_handshake(conn);
-    }
-    bool more = conn->state == MQ_CONN_OPEN;
-    while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort) {
-        conn->session->now = conn->engine->now;
-        conn->session->may_grow = !mq_engine_is_past(conn->engine, 80);
-        error = take_plaintext(conn, &more);
-    }
-    if (error) {
-        mq_conn_begin_close(conn, error);
-    }
-    if (conn->state >= MQ_CONN_CLOSING) {
-        conn->tls.in_length = 0;
-    }
-}
-
-/* Keeps what a full tunnel left of the window. */
-static int keep_rest(mq_conn *conn, const uint8_t *rest, size_t length) {
-    const masque_allocator *allocator = mq_engine_allocator(conn->engine);
-    uint8_t *kept = NULL;
-    if (length > 0) {
-        kept = mq_alloc(allocator, length);
-        if (!kept) {
-            return MASQUE_ERR_NO_MEMORY;
-        }
-        memcpy(kept, rest, length);
-    }
-    mq_free(allocator, conn->kept);
-    conn->kept = kept;
-    conn->kept_length = length;
-    return 0;
-}
-
-static void input(mq_conn *conn, const uint8_t *bytes, size_t length) {
-    if (conn->state >= MQ_CONN_CLOSING) {
-        return;
-    }
-    mq_tls_stream_input(&conn->tls, bytes, length);
-    process(conn);
-    const uint8_t *rest = conn->tls.in;
-    size_t rest_length = conn->tls.in_length;
-    mq_tls_stream_input(&conn->tls, NULL, 0);
-    int error = keep_rest(conn, rest, rest_length);
-    if (error) {
-        mq_conn_begin_close(conn, error);
-    }
-}
-
-int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned protocols) {
-    mq_conn *conn = mq_conn_find(engine, id);
-    if (!conn) {
-        return MASQUE_ERR_STALE;
-    }
-    if (protocols == 0 || (protocols & ~MASQUE_PROTOCOL_ALL) != 0) {
-        return MASQUE_ERR_INVALID;
-    }
-    if (conn->tls.first_bytes_seen) {
-        return MASQUE_ERR_STATE;
-    }
-    conn->tls.protocols = protocols;
-    return 0;
-}
-
-static bool accepts_input(const mq_conn *conn) {
-    return conn->kept_length == 0 &&
-           (!conn->session || conn->state >= MQ_CONN_CLOSING || conn->session->ops->wants_input(conn->session));
-}
-
-bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec *piece) {
-    mq_conn *conn = mq_conn_find(engine, id);
-    if (!conn) {
-        return false;
-    }
-    if (!accepts_input(conn)) {
-        conn->input_blocked = true;
-        return false;
-    }
-    *piece = (masque_iovec){.base = engine->read_buffer, .length = MQ_READ_SIZE};
-    return true;
-}
-
-int masque_conn_feed(masque_engine *engine, masque_conn_id id, const void *bytes, size_t length, masque_time now) {
-    mq_conn *conn = mq_conn_find(engine, id);
-    if (!conn) {
-        return MASQUE_ERR_STALE;
-    }
-    engine->now = now;
-    if (!accepts_input(conn)) {
-        conn->input_blocked = true;
-        return MASQUE_ERR_STATE;
-    }
-    input(conn, bytes, length);
-    mq_conn_settle(conn);
-    return 0;
-}
-
-int masque_conn_commit(masque_engine *engine, masque_conn_id id, size_t length, masque_time now) {
-    if (length > MQ_READ_SIZE) {
-        return MASQUE_ERR_INVALID;
-    }
-    return masque_conn_feed(engine, id, engine->read_buffer, length, now);
-}
+/* --- the transport ends ----------------------------------------------------------------- */
 
 int masque_conn_closed(masque_engine *engine, masque_conn_id id, int error, masque_time now) {
     mq_conn *conn = mq_conn_find(engine, id);
@@ -531,7 +349,7 @@ static void settle_input(mq_conn *conn) {
         size_t length = conn->kept_length;
         conn->kept = NULL;
         conn->kept_length = 0;
-        input(conn, kept, length);
+        mq_conn_input(conn, kept, length);
         mq_free(mq_engine_allocator(conn->engine), kept);
     }
     bool cut = conn->input_ended && conn->kept_length == 0 && conn->tls.state == MQ_TLS_OPEN;
@@ -539,7 +357,7 @@ static void settle_input(mq_conn *conn) {
         conn_end(conn, MASQUE_ERR_TRUNCATED, false, false);
         return;
     }
-    if (conn->input_blocked && accepts_input(conn)) {
+    if (conn->input_blocked && mq_conn_accepts_input(conn)) {
         conn->input_blocked = false;
         mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_INPUT);
     }
@@ -552,7 +370,7 @@ static void settle_closing(mq_conn *conn) {
     if (conn->state != MQ_CONN_CLOSING || has_output(conn)) {
         return;
     }
-    enter(conn, MQ_CONN_LINGER);
+    mq_conn_enter(conn, MQ_CONN_LINGER);
     mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_FINISH);
 }
 

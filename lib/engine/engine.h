@@ -1,6 +1,6 @@
 /*
  * engine/engine.h: the objects of a running proxy and what its parts call of each
- * other. engine.c: life, events, time. connection.c: a client's transport.
+ * other. engine.c: life, events, time. connection.c, input.c: a client's transport.
  * tunnel.c: bytes between client and target. door.c: request, authentication,
  * policy, answer. dialing.c: look-ups and attempts.
  *
@@ -189,8 +189,16 @@ void mq_conn_settle(mq_conn *conn);
 /* Ends CONN for ERROR: open tunnels with a reset, GOAWAY, close_notify. */
 void mq_conn_begin_close(mq_conn *conn, int error);
 void mq_conn_drain(mq_conn *conn);
+void mq_conn_enter(mq_conn *conn, mq_conn_state state);
+void mq_conn_log(const mq_conn *conn, masque_log_level level, const char *event, int error);
 /* Frees a conn whose END was taken, or at once with its engine. */
 void mq_conn_del(mq_conn *conn);
+
+/* --- input.c */
+/* Processes ciphertext; a rest is in conn->kept afterwards. */
+void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length);
+/* False while a tunnel is full. */
+bool mq_conn_accepts_input(const mq_conn *conn);
 
 /* --- tunnel.c */
 mq_tunnel *mq_tunnel_new(mq_conn *conn);

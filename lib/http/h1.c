@@ -171,6 +171,9 @@ static void h1_input_end(mq_session *session) {
     if (h1->stream) {
         session->events->finished(session->owner, h1->stream);
     }
+    if (h1->stream && h1->stream->end_sent) {
+        let_go(h1, false);
+    }
 }
 
 static bool h1_wants_input(const mq_session *session) {

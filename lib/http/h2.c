@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/bucket.h"
+#include "http/h2_head.h"
 #include "http/h2_nghttp2.h"
 #include "http/session.h"
 
@@ -26,18 +27,14 @@
 #define WINDOW_PERIOD MASQUE_SECOND
 /* Frames up to this size are gathered into one record with their neighbours. */
 #define GATHER_MAX 2048u
-/* A head this many times over a limit isn't read to its end for a 431. */
-#define HEAD_EXCESS 4u
 
 typedef struct h2_session {
     mq_session base;
     nghttp2_session *ng;
-    mq_request *request; /* the header block being read; one at a time (RFC 9113 4.3) */
-    int32_t request_id;
-    bool request_in_head; /* until the block ends */
-    bool dead;            /* nghttp2 failed: it is never called again */
-    int fatal;            /* a masque_error raised inside a callback */
-    mq_bucket resets;     /* streams that ended so, theirs and ours */
+    mq_h2_head head;
+    bool dead;        /* nghttp2 failed: it is never called again */
+    int fatal;        /* a masque_error raised inside a callback */
+    mq_bucket resets; /* streams that ended so, theirs and ours */
     uint32_t open_streams;
     uint64_t granted;   /* sum of the open streams' windows */
     mq_block *block;    /* during input */
@@ -187,14 +184,8 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
 
 /* --- input: nghttp2 reports frames ----------------------------------------------- */
 
-static void drop_request(h2_session *h2) {
-    if (h2->request) {
-        mq_request_free(h2->request);
-        mq_free(h2->base.allocator, h2->request);
-        h2->request = NULL;
-    }
-    if (h2->request_in_head) {
-        h2->request_in_head = false;
+static void drop_head(h2_session *h2) {
+    if (mq_h2_head_drop(&h2->head)) {
         h2->base.events->head_ends(h2->base.owner);
     }
 }
@@ -205,31 +196,12 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0;
     }
-    drop_request(h2);
-    h2->request = mq_alloc(h2->base.allocator, sizeof *h2->request);
-    if (!h2->request) {
+    drop_head(h2);
+    if (!mq_h2_head_begin(&h2->head, h2->base.allocator, frame->hd.stream_id)) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    mq_request_init(h2->request, h2->base.allocator);
-    h2->request_id = frame->hd.stream_id;
-    h2->request_in_head = true;
     h2->base.events->head_begins(h2->base.owner);
     return 0;
-}
-
-static void take_pseudo(h2_session *h2, const char *name, size_t name_length, const char *value, size_t length) {
-    mq_request *request = h2->request;
-    mq_request_count(request, h2->base.limits, name_length + length);
-    if (request->too_large) {
-        return;
-    }
-    if (name_length == 7 && memcmp(name, ":method", 7) == 0) {
-        mq_request_set_method(request, value, length);
-    } else if (name_length == 10 && memcmp(name, ":authority", 10) == 0) {
-        mq_request_set_authority(request, value, length);
-    } else if (name_length == 9 && memcmp(name, ":protocol", 9) == 0) {
-        mq_request_set_protocol(request, value, length);
-    }
 }
 
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
@@ -237,18 +209,12 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     h2_session *h2 = user;
     (void)ng;
     (void)flags;
-    if (!h2->request || frame->hd.stream_id != h2->request_id) {
+    if (!mq_h2_head_is(&h2->head, frame->hd.stream_id)) {
         return 0;
     }
-    const masque_limits *limits = h2->base.limits;
-    if (name_length > 0 && name[0] == ':') {
-        take_pseudo(h2, (const char *)name, name_length, (const char *)value, value_length);
-    } else {
-        mq_request_field(h2->request, limits, (const char *)name, name_length, (const char *)value, value_length);
-    }
-    if (h2->request->field_count > HEAD_EXCESS * limits->header_fields_max ||
-        h2->request->byte_count > HEAD_EXCESS * limits->header_bytes_max) {
-        drop_request(h2);
+    if (!mq_h2_head_field(&h2->head, h2->base.limits, (const char *)name, name_length, (const char *)value,
+                          value_length)) {
+        drop_head(h2);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     return 0;
@@ -269,19 +235,18 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
 }
 
 static void finish_request(h2_session *h2, int32_t id) {
-    mq_request *request = h2->request;
-    if (!request || h2->request_id != id) {
+    if (!mq_h2_head_is(&h2->head, id)) {
         return;
     }
+    mq_request *request = h2->head.request;
     mq_refusal refusal = request->too_large ? MQ_REFUSAL_TOO_LARGE : MQ_REFUSAL_NONE;
     refusal = request->no_memory ? MQ_REFUSAL_INTERNAL : refusal;
     request->complete_at = h2->base.now;
-    h2->request_in_head = false;
     h2->base.events->head_ends(h2->base.owner);
     if (!h2->base.events->request(h2->base.owner, id, request, refusal)) {
         reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
     }
-    drop_request(h2);
+    mq_h2_head_drop(&h2->head);
 }
 
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
@@ -339,8 +304,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
         nghttp2_session_set_stream_user_data(ng, id, NULL);
         h2->base.events->closed(h2->base.owner, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
     }
-    if (h2->request && h2->request_id == id) {
-        drop_request(h2);
+    if (mq_h2_head_is(&h2->head, id)) {
+        drop_head(h2);
     }
     const masque_limits *limits = h2->base.limits;
     if (code != NGHTTP2_NO_ERROR &&
@@ -356,8 +321,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 static void h2_free(mq_session *session) {
     h2_session *h2 = h2_of(session);
     const masque_allocator *allocator = session->allocator;
-    h2->request_in_head = false;
-    drop_request(h2);
+    mq_h2_head_drop(&h2->head);
     nghttp2_session_del(h2->ng);
     mq_free(allocator, h2);
 }

@@ -48,8 +48,7 @@ static int put_output(WOLFSSL *ssl, char *buffer, int size, void *context) {
 }
 
 int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator) {
-    *stream = (mq_tls_stream){
-        .allocator = allocator, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
+    *stream = (mq_tls_stream){.allocator = allocator, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
     WOLFSSL *ssl = wolfSSL_new(mq_tls_context_handle(context));
     if (!ssl) {
         return MASQUE_ERR_NO_MEMORY;
@@ -75,7 +74,9 @@ static void begin(mq_tls_stream *stream) {
     static char all[] = "h2,http/1.1";
     static char h2[] = "h2";
     static char http11[] = "http/1.1";
-    char *names = stream->protocols == MASQUE_PROTOCOL_ALL ? all : stream->protocols == MASQUE_PROTOCOL_H2 ? h2 : http11;
+    char *names = stream->protocols == MASQUE_PROTOCOL_ALL  ? all
+                  : stream->protocols == MASQUE_PROTOCOL_H2 ? h2
+                                                            : http11;
     if (mq_client_hello_prefers_chacha(stream->in, stream->in_length)) {
         wolfSSL_UseClientSuites(stream->ssl);
     }

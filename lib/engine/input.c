@@ -1,0 +1,189 @@
+/*
+ * engine/input.c: ciphertext of a client, through TLS to its session. What a full
+ * tunnel can't take now is kept and processed when the connection settles.
+ */
+#include <string.h>
+
+#include "engine/engine.h"
+
+static int open_session(mq_conn *conn) {
+    masque_engine *engine = conn->engine;
+    const mq_session_setup setup = {
+        .events = &MQ_CONN_SESSION_EVENTS,
+        .owner = conn,
+        .allocator = mq_engine_allocator(engine),
+        .limits = &conn->setup->config->limits,
+        .pool = &engine->pool,
+    };
+    bool h2 = mq_tls_stream_is_h2(&conn->tls);
+    if (!h2 && !(conn->tls.protocols & MASQUE_PROTOCOL_HTTP11)) {
+        return MASQUE_ERR_TLS_HANDSHAKE; /* no ALPN means HTTP/1.1 */
+    }
+    conn->session = h2 ? mq_h2_new(&setup) : mq_h1_new(&setup);
+    if (!conn->session) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    engine->stats.handshakes_resumed += mq_tls_stream_is_resumed(&conn->tls);
+    conn->idle_since = engine->now;
+    mq_conn_enter(conn, MQ_CONN_OPEN);
+    mq_conn_log(conn, MASQUE_LOG_DEBUG, "connection-open", 0);
+    return 0;
+}
+
+static int go_on_with_handshake(mq_conn *conn) {
+    int error = mq_tls_stream_handshake(&conn->tls);
+    if (error || conn->tls.state != MQ_TLS_OPEN) {
+        return error;
+    }
+    return open_session(conn);
+}
+
+static void take_close_notify(mq_conn *conn) {
+    bool h2 = mq_tls_stream_is_h2(&conn->tls);
+    conn->session->ops->input_end(conn->session);
+    if (h2) {
+        /* No frame will follow, so no stream can end in order but what already did. */
+        mq_conn_begin_close(conn, 0);
+    }
+}
+
+/* Decrypts and hands on one piece; *MORE false when nothing is left to do now. */
+static int take_plaintext(mq_conn *conn, bool *more) {
+    masque_engine *engine = conn->engine;
+    *more = false;
+    if (!conn->session->ops->wants_input(conn->session)) {
+        return 0;
+    }
+    if (!engine->read_block) {
+        engine->read_block = mq_block_new(&engine->pool);
+        if (!engine->read_block) {
+            return MASQUE_ERR_NO_MEMORY;
+        }
+    }
+    mq_block *block = engine->read_block;
+    size_t length;
+    int error = mq_tls_stream_read(&conn->tls, block->bytes, MQ_BLOCK_SIZE, &length);
+    if (error) {
+        return error;
+    }
+    if (length == 0) {
+        if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
+            take_close_notify(conn);
+        }
+        return 0;
+    }
+    *more = true;
+    block->used = (uint32_t)length;
+    error = conn->session->ops->input(conn->session, block, 0, block->used);
+    if (block->references > 1) {
+        mq_block_release(&engine->pool, block);
+        engine->read_block = NULL;
+    }
+    return error;
+}
+
+static void process(mq_conn *conn) {
+    int error = 0;
+    if (conn->state == MQ_CONN_HANDSHAKE) {
+        error = go_on_with_handshake(conn);
+    }
+    bool more = conn->state == MQ_CONN_OPEN;
+    while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort) {
+        conn->session->now = conn->engine->now;
+        conn->session->may_grow = !mq_engine_is_past(conn->engine, 80);
+        error = take_plaintext(conn, &more);
+    }
+    if (error) {
+        mq_conn_begin_close(conn, error);
+    }
+    if (conn->state >= MQ_CONN_CLOSING) {
+        conn->tls.in_length = 0;
+    }
+}
+
+/* Keeps what a full tunnel left of the window. */
+static int keep_rest(mq_conn *conn, const uint8_t *rest, size_t length) {
+    const masque_allocator *allocator = mq_engine_allocator(conn->engine);
+    uint8_t *kept = NULL;
+    if (length > 0) {
+        kept = mq_alloc(allocator, length);
+        if (!kept) {
+            return MASQUE_ERR_NO_MEMORY;
+        }
+        memcpy(kept, rest, length);
+    }
+    mq_free(allocator, conn->kept);
+    conn->kept = kept;
+    conn->kept_length = length;
+    return 0;
+}
+
+void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length) {
+    if (conn->state >= MQ_CONN_CLOSING) {
+        return;
+    }
+    mq_tls_stream_input(&conn->tls, bytes, length);
+    process(conn);
+    const uint8_t *rest = conn->tls.in;
+    size_t rest_length = conn->tls.in_length;
+    mq_tls_stream_input(&conn->tls, NULL, 0);
+    int error = keep_rest(conn, rest, rest_length);
+    if (error) {
+        mq_conn_begin_close(conn, error);
+    }
+}
+
+int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned protocols) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    if (protocols == 0 || (protocols & ~MASQUE_PROTOCOL_ALL) != 0) {
+        return MASQUE_ERR_INVALID;
+    }
+    if (conn->tls.first_bytes_seen) {
+        return MASQUE_ERR_STATE;
+    }
+    conn->tls.protocols = protocols;
+    return 0;
+}
+
+bool mq_conn_accepts_input(const mq_conn *conn) {
+    return conn->kept_length == 0 &&
+           (!conn->session || conn->state >= MQ_CONN_CLOSING || conn->session->ops->wants_input(conn->session));
+}
+
+bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec *piece) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return false;
+    }
+    if (!mq_conn_accepts_input(conn)) {
+        conn->input_blocked = true;
+        return false;
+    }
+    *piece = (masque_iovec){.base = engine->read_buffer, .length = MQ_READ_SIZE};
+    return true;
+}
+
+int masque_conn_feed(masque_engine *engine, masque_conn_id id, const void *bytes, size_t length, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    if (!mq_conn_accepts_input(conn)) {
+        conn->input_blocked = true;
+        return MASQUE_ERR_STATE;
+    }
+    mq_conn_input(conn, bytes, length);
+    mq_conn_settle(conn);
+    return 0;
+}
+
+int masque_conn_commit(masque_engine *engine, masque_conn_id id, size_t length, masque_time now) {
+    if (length > MQ_READ_SIZE) {
+        return MASQUE_ERR_INVALID;
+    }
+    return masque_conn_feed(engine, id, engine->read_buffer, length, now);
+}
