@@ -100,6 +100,10 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
     target->reads = target->connected;
     target->writes = false;
     int error = masque_dialed(worker->engine, target->attempt, result, worker_now());
+    if (error == MASQUE_ERR_STALE) {
+        watched_set(&target->socket, 0, on_target); /* CANCEL_DIAL closes it */
+        return;
+    }
     if (result != MASQUE_DIAL_OK || error) {
         watched_close(&target->socket, false, on_closed);
         return;

@@ -8,6 +8,7 @@
  *   it is writable               masque_conn_pull(), writev(), masque_conn_pulled()
  *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
  *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
+ *   read() gave 0, or failed     masque_conn_closed(), masque_tunnel_finished(), masque_tunnel_failed()
  *   after any of these           masque_next_event() until it returns false
  *   masque_deadline() is due     masque_tick()
  *
@@ -87,8 +88,10 @@ MASQUE_EXTERN int masque_conn_commit(masque_engine *engine, masque_conn_id conn,
 MASQUE_EXTERN int masque_conn_feed(masque_engine *engine, masque_conn_id conn, const void *bytes, size_t length,
                                    masque_time now);
 
-/* The client's transport ended: ERROR 0 for an orderly end (read() gave 0),
-   MASQUE_ERR_TRANSPORT for a reset or failure. MASQUE_EVENT_CONN_END follows. */
+/* The client's transport ended. ERROR 0: nothing more will be read (read() gave 0);
+   what is left for the client goes on to be pulled, then MASQUE_EVENT_CONN_END
+   comes. MASQUE_ERR_TRANSPORT: neither direction works any more; the events of its
+   end are due at once. */
 MASQUE_EXTERN int masque_conn_closed(masque_engine *engine, masque_conn_id conn, int error, masque_time now);
 
 /* Ciphertext for the client: fills at most COUNT pieces and returns how many. 0:
@@ -114,7 +117,8 @@ typedef enum masque_lookup {
 
 /* The answer to a MASQUE_EVENT_RESOLVE for one family; both are to be given, in
    any order, as soon as each is known (RFC 8305 3). ADDRESSES is copied; ports
-   are ignored, other families skipped. MASQUE_ERR_STATE: already answered. */
+   are ignored and other families skipped, so one list of both can be given twice. MASQUE_ERR_STATE: already answered.
+ */
 MASQUE_EXTERN int masque_resolved(masque_engine *engine, masque_tunnel_id tunnel, masque_family family,
                                   masque_lookup result, const masque_address *addresses, size_t count, masque_time now);
 
@@ -131,9 +135,12 @@ typedef enum masque_dial_result {
    once the attempt has become the tunnel's target. */
 MASQUE_EXTERN int masque_attempt_set_user(masque_engine *engine, masque_attempt_id attempt, void *user);
 
-/* The answer to a MASQUE_EVENT_DIAL. With MASQUE_DIAL_OK the attempt's socket is
-   the tunnel's target from now on; for every other return value than 0 (the
-   attempt was cancelled, or lost the race) the host closes that socket. */
+/* The answer to a MASQUE_EVENT_DIAL. 0: taken; with MASQUE_DIAL_OK the attempt's
+   socket is the tunnel's target from now on. MASQUE_ERR_STALE: the attempt was
+   cancelled; its MASQUE_EVENT_CANCEL_DIAL came or comes, and that closes the socket.
+   MASQUE_ERR_NO_MEMORY, after MASQUE_DIAL_OK only: the tunnel is gone; the host
+   closes the socket. So a socket ends in exactly one of: a failure that the host
+   itself reported here, MASQUE_ERR_NO_MEMORY, CANCEL_DIAL, or TUNNEL_END. */
 MASQUE_EXTERN int masque_dialed(masque_engine *engine, masque_attempt_id attempt, masque_dial_result result,
                                 masque_time now);
 
@@ -159,7 +166,9 @@ MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id t
 MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
 /* The target reset the connection, or it failed: carried to the client as a reset
-   (RFC 9113 8.5 CONNECT_ERROR). MASQUE_EVENT_TUNNEL_END follows. */
+   (RFC 9113 8.5 CONNECT_ERROR). MASQUE_EVENT_TUNNEL_END is due at once. A target that
+   takes no more bytes (EPIPE) but may still send some: go on reading, and pull and
+   call masque_tunnel_pulled() without writing. */
 MASQUE_EXTERN int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
 /* Bytes for the target: fills at most COUNT pieces and returns how many. 0: there

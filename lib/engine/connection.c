@@ -483,13 +483,14 @@ void mq_conn_drain(mq_conn *conn) {
 
 void mq_conn_del(mq_conn *conn) {
     masque_engine *engine = conn->engine;
+    /* The session first: it still knows the streams inside the tunnels. */
+    free_transport(conn);
     for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
         mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
         link = link->next;
         tunnel->stream.session = NULL;
         mq_tunnel_del(tunnel);
     }
-    free_transport(conn);
     mq_timer_free(&engine->timers, &conn->timer);
     mq_link_remove(&conn->ready.link);
     if (conn->id) {

@@ -261,6 +261,7 @@ int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_resul
     mq_conn *conn = tunnel->conn;
     mq_opening *opening = tunnel->opening;
     void *user = attempt->user;
+    masque_tunnel_id tunnel_id = tunnel->id;
     if (result == MASQUE_DIAL_OK) {
         mq_dialing_cancel(opening, attempt);
         conn->dials--;
@@ -273,6 +274,7 @@ int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_resul
         mq_dial_failed(&opening->dial, result, now);
         mq_dialing_go_on(tunnel);
     }
+    bool lost = result == MASQUE_DIAL_OK && !mq_tunnel_find(engine, tunnel_id);
     mq_conn_settle(conn);
-    return 0;
+    return lost ? MASQUE_ERR_NO_MEMORY : 0;
 }
