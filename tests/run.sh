@@ -29,11 +29,12 @@ build() { # PRESET
     return 1
 }
 
-# What a build runs: all in release; under sanitizers what has threads or pointers.
+# What a build runs: all in release; under the address sanitizer all that has
+# memory of its own; under the thread sanitizer what has threads.
 selection() { # PRESET
     case $1 in
-    tsan) echo '-L threads' ;;
-    asan) echo '-LE plain-only' ;;
+    tsan) echo '-R ^cli_' ;;
+    asan) echo '-E ^(bench_|install_|style)' ;;
     *) echo '' ;;
     esac
 }

@@ -58,7 +58,7 @@ static int seal_ticket(mq_ticket_sealer *sealer, uint8_t *name, uint8_t *iv, uin
 }
 
 static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint8_t *iv, const uint8_t *mac,
-                       uint8_t *ticket, word32 length) {
+                       uint8_t *ticket, word32 length, bool is_tls13) {
     for (size_t i = 0; i < sealer->key_count; i++) {
         mq_ticket_key *key = &sealer->keys[i];
         if (memcmp(name, key->name, sizeof key->name) != 0) {
@@ -69,8 +69,9 @@ static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint
         if (error) {
             return WOLFSSL_TICKET_RET_REJECT;
         }
-        /* Under an old key: good, and the client gets a new one. */
-        return i == 0 ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_CREATE;
+        /* Under an old key: good, and the client gets a new one. With TLS 1.3 it gets
+           one anyway, and wolfSSL takes only OK. */
+        return i == 0 || is_tls13 ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_CREATE;
     }
     return WOLFSSL_TICKET_RET_REJECT;
 }
@@ -78,10 +79,9 @@ static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint
 int mq_ticket_callback(WOLFSSL *ssl, unsigned char key_name[WOLFSSL_TICKET_NAME_SZ],
                        unsigned char iv[WOLFSSL_TICKET_IV_SZ], unsigned char mac[WOLFSSL_TICKET_MAC_SZ], int encrypt,
                        unsigned char *ticket, int length, int *out_length, void *context) {
-    (void)ssl;
     *out_length = length;
     if (encrypt) {
         return seal_ticket(context, key_name, iv, mac, ticket, (word32)length);
     }
-    return open_ticket(context, key_name, iv, mac, ticket, (word32)length);
+    return open_ticket(context, key_name, iv, mac, ticket, (word32)length, wolfSSL_version(ssl) == TLS1_3_VERSION);
 }

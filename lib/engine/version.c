@@ -2,9 +2,7 @@
 #include <masqueproxy/version.h>
 #include <nghttp2/nghttp2.h>
 
-#include "crypto/wolfssl.h"
-
-#include "crypto/cpu_path.h"
+#include "crypto/library.h"
 
 /* The least with every hole closed that we know of (SECURITY.md). */
 #define NGHTTP2_FLOOR 0x014401   /* 1.68.1, CVE-2026-27135 */
@@ -13,13 +11,13 @@
 masque_version_info masque_version(void) {
     const nghttp2_info *nghttp2 = nghttp2_version(0);
     masque_version_info info = {.masqueproxy = MASQUE_VERSION_TEXT,
-                                .wolfssl = wolfSSL_lib_version(),
+                                .wolfssl = mq_crypto_version(),
                                 .nghttp2 = nghttp2->version_str,
                                 .crypto_path = mq_crypto_path(),
                                 .crypto_accelerated = mq_crypto_is_accelerated()};
     if (nghttp2->version_num < NGHTTP2_FLOOR) {
         info.too_old = "nghttp2 is older than 1.68.1";
-    } else if (wolfSSL_lib_version_hex() < WOLFSSL_FLOOR) {
+    } else if (mq_crypto_version_number() < WOLFSSL_FLOOR) {
         info.too_old = "wolfSSL is older than 5.9.1";
     }
     return info;

@@ -69,10 +69,10 @@ static void write_server_timing(const mq_timing *timing, char *text, size_t size
 }
 
 static void write_proxy_status(const refusal_row *row, char *text, size_t size) {
-    const char *rcode = row->rcode ? "; rcode=" : "";
-    const char *details = row->details ? "; details=\"" : "";
-    snprintf(text, size, "masqueproxy; error=%s%s%s%s%s%s", row->type, rcode, row->rcode ? row->rcode : "", details,
-             row->details ? row->details : "", row->details ? "\"" : "");
+    /* error is a Token, rcode and details are Strings (RFC 9209 2.1, 2.3.2). */
+    const char *name = row->rcode ? "; rcode=\"" : row->details ? "; details=\"" : "";
+    const char *value = row->rcode ? row->rcode : row->details ? row->details : "";
+    snprintf(text, size, "masqueproxy; error=%s%s%s%s", row->type, name, value, name[0] ? "\"" : "");
 }
 
 size_t mq_response_fields(const mq_response *response, mq_response_text *text,

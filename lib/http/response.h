@@ -20,7 +20,7 @@
     X(TOO_LARGE, 431, "http_request_error", NULL, "request head too large")                                            \
     X(PROTOCOL, 501, "http_request_error", NULL, "protocol not supported")                                             \
     X(NAME_NOT_FOUND, 502, "dns_error", "NXDOMAIN", NULL)                                                              \
-    X(NAME_EMPTY, 502, "dns_error", "NOERROR", "no address")                                                           \
+    X(NAME_EMPTY, 502, "dns_error", "NOERROR", NULL)                                                                   \
     X(NAME_FAILED, 502, "dns_error", "SERVFAIL", NULL)                                                                 \
     X(NAME_TIMEOUT, 502, "dns_timeout", NULL, NULL)                                                                    \
     X(REFUSED, 502, "connection_refused", NULL, NULL)                                                                  \

@@ -4,20 +4,24 @@
 #include <string.h>
 
 #define CHAINS 1024u /* 8 KiB; with 65,536 sources a chain has 64 */
+/* So that a full table costs a bounded search. */
+#define EVICTION_LOOKS 64
 
 int mq_sources_init(mq_sources *sources, const masque_allocator *allocator, uint64_t seed) {
     *sources = (mq_sources){.allocator = allocator, .chain_count = CHAINS, .seed = seed};
-    mq_link_init(&sources->recent);
+    mq_link_init(&sources->gone);
     sources->chains = mq_zalloc(allocator, CHAINS * sizeof(mq_source *));
     return sources->chains ? 0 : MASQUE_ERR_NO_MEMORY;
 }
 
 void mq_sources_free(mq_sources *sources) {
-    while (sources->chains && !mq_link_alone(&sources->recent)) {
-        mq_source *source = MQ_MEMBER(sources->recent.next, mq_source, recent);
-        assert(source->connections == 0);
-        mq_link_remove(&source->recent);
-        mq_free(sources->allocator, source);
+    for (size_t i = 0; sources->chains && i < sources->chain_count; i++) {
+        while (sources->chains[i]) {
+            mq_source *source = sources->chains[i];
+            assert(source->connections == 0);
+            sources->chains[i] = source->next;
+            mq_free(sources->allocator, source);
+        }
     }
     mq_free(sources->allocator, sources->chains);
     sources->chains = NULL;
@@ -51,23 +55,21 @@ static void forget(mq_sources *sources, mq_source *source) {
         at = &(*at)->next;
     }
     *at = source->next;
-    mq_link_remove(&source->recent);
+    mq_link_remove(&source->in_gone);
     sources->count--;
     mq_free(sources->allocator, source);
 }
 
-/* Frees one place: an idle source without a record if one of the oldest few is such. */
+/* Forgets one that is gone, of the longest gone the one whose penalty ends first. */
 static bool make_room(mq_sources *sources) {
     mq_source *victim = NULL;
     int looked = 0;
-    for (mq_link *link = sources->recent.next; link != &sources->recent && looked < 64; link = link->next) {
-        mq_source *source = MQ_MEMBER(link, mq_source, recent);
+    for (mq_link *link = sources->gone.next; link != &sources->gone && looked < EVICTION_LOOKS; link = link->next) {
+        mq_source *source = MQ_MEMBER(link, mq_source, in_gone);
         looked++;
-        if (source->connections > 0) {
-            continue;
+        if (!victim || source->penalty_until < victim->penalty_until) {
+            victim = source;
         }
-        bool better = !victim || source->penalty_until < victim->penalty_until;
-        victim = better ? source : victim;
     }
     if (victim) {
         forget(sources, victim);
@@ -87,7 +89,7 @@ static mq_source *add(mq_sources *sources, const uint64_t key[2], const masque_l
     }
     source->key[0] = key[0];
     source->key[1] = key[1];
-    mq_link_init(&source->recent);
+    mq_link_init(&source->in_gone);
     mq_source **chain = chain_of(sources, key);
     source->next = *chain;
     *chain = source;
@@ -111,8 +113,7 @@ mq_source *mq_sources_enter(mq_sources *sources, const masque_address *client, c
         }
     }
     source->connections++;
-    mq_link_remove(&source->recent);
-    mq_list_append(&sources->recent, &source->recent);
+    mq_link_remove(&source->in_gone);
     return source;
 }
 
@@ -125,7 +126,9 @@ void mq_source_leave(mq_sources *sources, mq_source *source) {
        request bucket of a fast reconnecting client is what we keep it for. */
     if (source->failures == 0 && source->penalty_next == 0 && source->requests.full_at == 0) {
         forget(sources, source);
+        return;
     }
+    mq_list_append(&sources->gone, &source->in_gone);
 }
 
 bool mq_source_may_request(mq_source *source, const masque_limits *limits, masque_time now) {

@@ -4,8 +4,8 @@
  * A source is an IPv4 address or an IPv6 /64. For each: connections now, its
  * request rate, failed authentications, and the penalty those earned (the idea
  * of OpenSSH's PerSourcePenalties). A hash table of bounded size; when it is
- * full of sources that still matter, the least recently used one without a
- * connection is forgotten, and a penalised one last.
+ * full, one without a connection is forgotten: the longest gone, and a penalised
+ * one last.
  */
 #ifndef MQ_POLICY_SOURCES_H
 #define MQ_POLICY_SOURCES_H
@@ -18,7 +18,7 @@
 
 typedef struct mq_source {
     struct mq_source *next; /* in its hash chain */
-    mq_link recent;         /* in mq_sources.recent, least recently used first */
+    mq_link in_gone;        /* in mq_sources.gone while it has no connection */
     uint64_t key[2];
     uint32_t connections;
     uint32_t failures;         /* since the last penalty */
@@ -33,7 +33,7 @@ typedef struct mq_sources {
     size_t chain_count; /* a power of two */
     size_t count;
     uint64_t seed; /* so that nobody can choose colliding addresses */
-    mq_link recent;
+    mq_link gone;  /* those without a connection, the longest gone first */
 } mq_sources;
 
 /* 0 or MASQUE_ERR_NO_MEMORY. */

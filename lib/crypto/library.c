@@ -1,6 +1,14 @@
-#include "crypto/cpu_path.h"
+#include "crypto/library.h"
 
 #include "crypto/wolfssl.h"
+
+const char *mq_crypto_version(void) {
+    return wolfSSL_lib_version();
+}
+
+uint32_t mq_crypto_version_number(void) {
+    return wolfSSL_lib_version_hex();
+}
 
 const char *mq_crypto_path(void) {
 #if defined(WOLFSSL_AESNI) && defined(__x86_64__)
