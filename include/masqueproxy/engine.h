@@ -56,7 +56,8 @@ MASQUE_EXTERN int masque_engine_set_config(masque_engine *engine, masque_config 
 
 /* --- connections ------------------------------------------------------------ */
 
-/* A client's transport was accepted: a byte stream that begins with TLS. USER comes
+/* A client's transport was accepted: a byte stream that begins with TLS. CLIENT may be
+   an IPv4-mapped address, as a socket for both families gives it. USER comes
    back in the connection's events. Returns its handle, or 0 with *ERROR set: MASQUE_ERR_OVERLOAD (a limit on
    connections), MASQUE_ERR_DRAINED, MASQUE_ERR_NO_MEMORY; the host closes the socket then. */
 MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user,

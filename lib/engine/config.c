@@ -151,14 +151,14 @@ int masque_config_seal(masque_config *config) {
     if (config->method_count == 0) {
         return MASQUE_ERR_NO_AUTH;
     }
-    if (credentials->ticket_key_count == 0) {
-        config->runtime.random(config->runtime.context, credentials->ticket_keys[0], MASQUE_TICKET_KEY_LENGTH);
-        credentials->ticket_key_count = 1;
-    }
     /* Made only to learn what is wrong with it; each engine makes its own. */
     mq_tls_context *trial;
     int error = mq_tls_context_new(&trial, credentials, &config->runtime);
     mq_tls_context_del(trial);
+    if (!error && credentials->ticket_key_count == 0) {
+        config->runtime.random(config->runtime.context, credentials->ticket_keys[0], MASQUE_TICKET_KEY_LENGTH);
+        credentials->ticket_key_count = 1;
+    }
     config->sealed = error == 0;
     return error;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "policy/address_class.h"
 
 /* How long requests may still come after the first GOAWAY (RFC 9113 6.8: a round trip). */
 #define DRAIN_NOTICE MASQUE_SECOND
@@ -453,11 +454,11 @@ masque_conn_id masque_accept(masque_engine *engine, const masque_address *client
         *error = *error ? *error : MASQUE_ERR_NO_MEMORY;
         return 0;
     }
-    conn->client = *client;
+    conn->client = mq_address_canonical(client);
     conn->user = user;
     *error = conn_init(conn, engine);
     if (!*error) {
-        conn->source = mq_sources_enter(&engine->sources, client, limits, error);
+        conn->source = mq_sources_enter(&engine->sources, &conn->client, limits, error);
     }
     if (*error) {
         mq_conn_del(conn);

@@ -12,7 +12,8 @@ typedef struct prefix6 {
     uint8_t length;
 } prefix6;
 
-/* The IPv4 registry's entries that are not globally reachable, multicast and class E. */
+/* The IPv4 registry's entries that are not globally reachable, those for services of
+   the network itself, multicast and class E. */
 static const prefix4 SPECIAL4[] = {
     {{0, 0, 0, 0}, 8},       /* this network, RFC 791 */
     {{10, 0, 0, 0}, 8},      /* private use, RFC 1918 */

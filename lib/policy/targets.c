@@ -32,6 +32,17 @@ static bool is_valid_rule(const masque_target_rule *rule) {
     return false;
 }
 
+/* Targets are compared as IPv4 where they are mapped, so rules are, too. */
+static masque_target_rule canonical_rule(const masque_target_rule *rule) {
+    masque_target_rule canonical = *rule;
+    masque_address prefix = mq_address_canonical(&rule->prefix);
+    if (rule->prefix.family == MASQUE_IPV6 && prefix.family == MASQUE_IPV4 && rule->prefix_length >= 96) {
+        canonical.prefix = prefix;
+        canonical.prefix_length = (uint8_t)(rule->prefix_length - 96);
+    }
+    return canonical;
+}
+
 int mq_targets_add_rule(mq_targets *targets, const masque_target_rule *rule) {
     if (!is_valid_rule(rule)) {
         return MASQUE_ERR_INVALID;
@@ -42,7 +53,7 @@ int mq_targets_add_rule(mq_targets *targets, const masque_target_rule *rule) {
         return MASQUE_ERR_NO_MEMORY;
     }
     targets->rules = rules;
-    rules[targets->rule_count++] = *rule;
+    rules[targets->rule_count++] = canonical_rule(rule);
     return 0;
 }
 
