@@ -363,18 +363,13 @@ static bool take_all(mqd_reader *reader, const file_root *root) {
            take_dns(reader, root->dns) && take_limits(reader, root->limits) && take_log(reader, root->log);
 }
 
-bool config_file_read(mqd_settings *settings, const char *path, mqd_message *message) {
-    mqd_reader reader = {.settings = settings, .path = path, .message = message};
-    char *text = read_whole_file(path, &reader.length, message);
-    if (!text) {
-        return false;
-    }
-    reader.text = text;
+bool config_file_parse(mqd_settings *settings, const char *path, const char *text, size_t length,
+                       mqd_message *message) {
+    mqd_reader reader = {.settings = settings, .path = path, .text = text, .length = length, .message = message};
     const cyaml_config_t config = {
         .log_level = CYAML_LOG_ERROR, .log_fn = on_cyaml_log, .log_ctx = &reader, .mem_fn = cyaml_mem};
     file_root *root = NULL;
-    cyaml_err_t error =
-        cyaml_load_data((const uint8_t *)text, reader.length, &config, &ROOT, (cyaml_data_t **)&root, NULL);
+    cyaml_err_t error = cyaml_load_data((const uint8_t *)text, length, &config, &ROOT, (cyaml_data_t **)&root, NULL);
     bool valid;
     if (error != CYAML_OK) {
         if (!reader.problem[0]) {
@@ -385,6 +380,13 @@ bool config_file_read(mqd_settings *settings, const char *path, mqd_message *mes
         valid = !root || take_all(&reader, root);
     }
     cyaml_free(&config, &ROOT, root, 0);
+    return valid;
+}
+
+bool config_file_read(mqd_settings *settings, const char *path, mqd_message *message) {
+    size_t length;
+    char *text = read_whole_file(path, &length, message);
+    bool valid = text && config_file_parse(settings, path, text, length, message);
     free(text);
     return valid;
 }

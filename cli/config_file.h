@@ -10,4 +10,7 @@
 /* Adds what PATH says to SETTINGS. False with MESSAGE set. */
 bool config_file_read(mqd_settings *settings, const char *path, mqd_message *message);
 
+/* The same for a text that is already there; PATH is only for messages. */
+bool config_file_parse(mqd_settings *settings, const char *path, const char *text, size_t length, mqd_message *message);
+
 #endif

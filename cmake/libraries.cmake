@@ -25,7 +25,10 @@ else()
   # The floors close known holes; see cmake/versions.
   pkg_check_modules(WOLFSSL REQUIRED IMPORTED_TARGET GLOBAL wolfssl>=5.9.1)
   pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET GLOBAL libnghttp2>=1.68.1)
-  add_library(masque::wolfssl ALIAS PkgConfig::WOLFSSL)
+  # A wolfSSL that is only there as an archive needs these as well.
+  add_library(masque_wolfssl INTERFACE)
+  target_link_libraries(masque_wolfssl INTERFACE PkgConfig::WOLFSSL m Threads::Threads)
+  add_library(masque::wolfssl ALIAS masque_wolfssl)
   add_library(masque::nghttp2 ALIAS PkgConfig::NGHTTP2)
 endif()
 
