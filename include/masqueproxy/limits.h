@@ -47,7 +47,7 @@ extern "C" {
     X(tunnel_buffer_max, "tunnel-buffer", 262144, 16384, 16777216)                                                     \
     /* HTTP/2: the largest window a stream grows to when its target keeps up: 100 ms at 1 Gbit/s. */                   \
     X(stream_window_max, "stream-window", 12582912, 65535, 1073741824)                                                 \
-    /* Bytes held for all tunnels of one connection, in each direction; also the HTTP/2 connection window. */          \
+    /* Bytes held for all tunnels of one connection, in each direction: the sum of all HTTP/2 windows. */              \
     X(connection_buffer_max, "connection-buffer", 20971520, 65535, 1073741824)                                         \
     /* Bytes of tunnel data held in one engine; windows stop growing at 80 % of it, new tunnels get 503                \
        at 92 %, and nothing is read for tunnels at 100 %. */                                                           \

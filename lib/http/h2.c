@@ -6,11 +6,12 @@
  * is written into the nine bytes before its payload, so that both are one TLS
  * record without a copy.
  *
- * Flow control. The connection's window is connection_buffer_max and every
- * stream begins with 64 KiB. A stream's window doubles when its target took a
- * whole window within WINDOW_PERIOD, as long as all windows that streams have
- * or may still get fit into the connection's. So a stalled target never keeps
- * another tunnel waiting, and credit is given only for bytes that were taken.
+ * Flow control. Every stream begins with 64 KiB. Its window doubles when its
+ * target took a whole window within WINDOW_PERIOD, as long as all windows that
+ * streams have or may still get add up to connection_buffer_max at most. The
+ * connection's own window is twice that, for nghttp2 announces credit only when
+ * half a window is due: so a stalled target never keeps another tunnel waiting.
+ * Credit is given only for bytes that were taken.
  */
 #include <assert.h>
 #include <string.h>
@@ -271,6 +272,20 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     return 0;
 }
 
+static void forget_stream(h2_session *h2, mq_stream *stream) {
+    assert(h2->granted >= stream->window && h2->open_streams > 0);
+    h2->granted -= stream->window;
+    h2->open_streams--;
+    stream->session = NULL;
+}
+
+/* The stream is over for us; the owner hears of it. */
+static void lose_stream(h2_session *h2, mq_stream *stream, bool reset) {
+    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    forget_stream(h2, stream);
+    h2->base.events->closed(h2->base.owner, stream, reset);
+}
+
 static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user) {
     h2_session *h2 = user;
     mq_stream *stream = find_stream(ng, id);
@@ -283,26 +298,19 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     }
     uint32_t start = (uint32_t)(bytes - h2->block->bytes);
     if (!h2->base.events->data(h2->base.owner, stream, h2->block, start, start + (uint32_t)length)) {
+        /* At once, or what follows in this input would go on behind the hole. */
         note(h2, nghttp2_session_consume_connection(ng, length));
+        lose_stream(h2, stream, true);
         reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
     }
     return 0;
-}
-
-static void forget_stream(h2_session *h2, mq_stream *stream) {
-    assert(h2->granted >= stream->window && h2->open_streams > 0);
-    h2->granted -= stream->window;
-    h2->open_streams--;
-    stream->session = NULL;
 }
 
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user) {
     h2_session *h2 = user;
     mq_stream *stream = find_stream(ng, id);
     if (stream) {
-        forget_stream(h2, stream);
-        nghttp2_session_set_stream_user_data(ng, id, NULL);
-        h2->base.events->closed(h2->base.owner, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
+        lose_stream(h2, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
     }
     if (mq_h2_head_is(&h2->head, id)) {
         drop_head(h2);
