@@ -93,7 +93,7 @@ void client_event(const masque_event *event) {
         client->reads = true;
         break;
     case MASQUE_EVENT_CONN_END:
-        watched_close(&client->socket, event->reset, on_closed);
+        watched_close(&client->socket, event->reset);
         return;
     case MASQUE_EVENT_AUTHORIZE:
     case MASQUE_EVENT_RESOLVE:
@@ -111,7 +111,7 @@ void client_event(const masque_event *event) {
 void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols) {
     mqd_client *client = calloc(1, sizeof *client);
     int error;
-    if (!client || watched_init(&client->socket, worker, fd) != 0) {
+    if (!client || watched_init(&client->socket, worker, fd, on_closed) != 0) {
         free(client);
         close(fd);
         return;
@@ -120,7 +120,7 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
     client->conn = masque_accept(worker->engine, address, client, worker_now(), &error);
     if (!client->conn) {
         log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s", masque_error_text(error));
-        watched_close(&client->socket, false, on_closed);
+        watched_close(&client->socket, false);
         return;
     }
     masque_conn_set_protocols(worker->engine, client->conn, protocols);

@@ -8,6 +8,9 @@
 
 #include "yaml_line.h"
 
+/* More would never be asked. */
+#define NAME_SERVERS_MAX 16
+
 /* --- the file's shape -------------------------------------------------------------- */
 
 typedef struct file_listener {
@@ -196,8 +199,36 @@ static void on_cyaml_log(cyaml_log_t level, void *context, const char *format, v
     }
 }
 
+/* libcyaml names types of C; an operator wants to know what to write. */
+static void translate(const char *problem, char *text, size_t size) {
+    static const struct {
+        const char *theirs;
+        const char *ours;
+        bool keeps_rest;
+    } rows[] = {
+        {"Expecting SEQUENCE", "expected a list, such as [ a, b ]", false},
+        {"Expecting MAPPING", "expected keys with values, such as { key: value }", false},
+        {"Expecting STRING", "expected one value", false},
+        {"Expecting SCALAR", "expected one value", false},
+        {"Invalid uint64_t value: ", "expected a whole number, not ", true},
+        {"Missing required mapping field: ", "this key is missing: ", true},
+        {"Mapping field already seen: ", "this key is there twice: ", true},
+        {"STRING length <", "is empty", false},
+        {"STRING length >", "is too long", false},
+        {"libyaml: ", "no YAML: ", true},
+    };
+    snprintf(text, size, "%s", problem);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t length = strlen(rows[i].theirs);
+        if (strncmp(problem, rows[i].theirs, length) == 0) {
+            snprintf(text, size, "%s%s", rows[i].ours, rows[i].keeps_rest ? problem + length : "");
+        }
+    }
+}
+
 static bool complain_of_syntax(mqd_reader *reader) {
     static const char unexpected[] = "Unexpected key: ";
+    char text[300];
     if (strncmp(reader->problem, unexpected, sizeof unexpected - 1) == 0) {
         char path[512];
         const char *key = reader->problem + sizeof unexpected - 1;
@@ -206,23 +237,39 @@ static bool complain_of_syntax(mqd_reader *reader) {
             yaml_line_of(reader->text, reader->length, path), path);
         return false;
     }
+    /* What is missing is said of the last key that was there: its mapping is meant. */
+    char *last = strncmp(reader->problem, "Missing", 7) == 0 ? strrchr(reader->key, '.') : NULL;
+    if (last) {
+        *last = 0;
+    }
+    translate(reader->problem, text, sizeof text);
     say(reader->message, "%.200s:%u: %s%.100s%s%.150s", reader->path, reader->line ? reader->line : 1,
-        reader->key[0] ? "“" : "", reader->key, reader->key[0] ? "”: " : "", reader->problem);
+        reader->key[0] ? "“" : "", reader->key, reader->key[0] ? "”: " : "", text);
     return false;
+}
+
+/* "FILE:LINE: “KEY”" */
+static mqd_message place_of(const mqd_reader *reader, const char *key) {
+    mqd_message place;
+    say(&place, "%.200s:%u: “%.60s”", reader->path, yaml_line_of(reader->text, reader->length, key), key);
+    return place;
 }
 
 /* Puts the place of KEY in front of what reader->message says. */
 static bool complain_of(mqd_reader *reader, const char *key) {
     mqd_message inner = *reader->message;
-    say(reader->message, "%.200s:%u: “%.60s”: %.200s", reader->path, yaml_line_of(reader->text, reader->length, key),
-        key, inner.text);
+    say(reader->message, "%s: %.200s", place_of(reader, key).text, inner.text);
     return false;
 }
 
 /* --- taking over --------------------------------------------------------------------- */
 
 static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsigned index, unsigned *protocols) {
-    *protocols = entry->protocols_count ? 0 : MASQUE_PROTOCOL_ALL;
+    *protocols = entry->protocols ? 0 : MASQUE_PROTOCOL_ALL;
+    if (entry->protocols && entry->protocols_count == 0) {
+        say(reader->message, "names no protocol; expected h2, http/1.1 or both, or no such key for both");
+        return complain_of(reader, "listen");
+    }
     for (unsigned i = 0; i < entry->protocols_count; i++) {
         char key[64];
         if (strcmp(entry->protocols[i], "h2") == 0) {
@@ -257,9 +304,13 @@ static bool take_listeners(mqd_reader *reader, const file_root *root) {
 static bool take_preshared(mqd_reader *reader, const file_auth *auth) {
     for (unsigned i = 0; auth && i < auth->preshared_count; i++) {
         const file_preshared *entry = &auth->preshared[i];
-        if (!settings_add_preshared(reader->settings, entry->name, entry->key_file, NULL, reader->message)) {
-            return complain_of(reader, "auth.preshared");
+        char key[64];
+        snprintf(key, sizeof key, "auth.preshared[%u].name", i);
+        if (!settings_add_preshared(reader->settings, entry->name, reader->message)) {
+            return complain_of(reader, key);
         }
+        snprintf(key, sizeof key, "auth.preshared[%u].key-file", i);
+        settings_set_key_file(reader->settings, entry->key_file, place_of(reader, key).text);
     }
     return true;
 }
@@ -276,15 +327,18 @@ static bool take_rules(mqd_reader *reader, char *const *texts, unsigned count, b
 }
 
 static bool take_dns(mqd_reader *reader, const file_dns *dns) {
-    char list[1024] = "";
+    char list[2048] = "";
     for (unsigned i = 0; dns && i < dns->servers_count; i++) {
         char key[64];
         masque_address address;
         const char *text = dns->servers[i];
         snprintf(key, sizeof key, "dns.servers[%u]", i);
-        if (masque_address_parse(&address, text, strlen(text)) != 0 &&
-            !parse_endpoint(text, &address, reader->message)) {
-            say(reader->message, "“%.60s” is no name server; expected 9.9.9.9 or [2620:fe::fe]:53", text);
+        bool known = masque_address_parse(&address, text, strlen(text)) == 0 ||
+                     (text[0] != ':' && parse_endpoint(text, &address, reader->message));
+        if (!known || i >= NAME_SERVERS_MAX) {
+            say(reader->message,
+                "“%.60s” can't be used; expected at most %d servers such as 9.9.9.9 or [2620:fe::fe]:53", text,
+                NAME_SERVERS_MAX);
             return complain_of(reader, key);
         }
         size_t at = strlen(list);
@@ -336,10 +390,10 @@ static bool take_log(mqd_reader *reader, const file_log *log) {
 static bool take_process(mqd_reader *reader, const file_root *root) {
     mqd_settings *settings = reader->settings;
     if (root->tls && root->tls->certificate) {
-        settings_set_text(&settings->certificate, root->tls->certificate);
+        settings_set_file(&settings->certificate, root->tls->certificate, place_of(reader, "tls.certificate").text);
     }
     if (root->tls && root->tls->private_key) {
-        settings_set_text(&settings->private_key, root->tls->private_key);
+        settings_set_file(&settings->private_key, root->tls->private_key, place_of(reader, "tls.private-key").text);
     }
     if (root->user) {
         settings_set_text(&settings->user, root->user);

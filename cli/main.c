@@ -202,8 +202,8 @@ static void on_terminate(uv_signal_t *signal, int number) {
     }
     program->draining = true;
     service_notify("STOPPING=1");
-    log_line(&program->log, MASQUE_LOG_INFO, "drain", "no new connections; live tunnels may go on for %llu s",
-             (unsigned long long)program->settings.drain_timeout_ms / 1000);
+    log_line(&program->log, MASQUE_LOG_INFO, "drain", "no new connections; live tunnels may go on for %g s",
+             (double)program->settings.drain_timeout_ms / 1000);
     for (unsigned i = 0; i < program->worker_count; i++) {
         worker_drain(&program->workers[i]);
     }
@@ -339,6 +339,9 @@ int main(int count, char **arguments) {
         return fail(&message);
     }
     if (program.settings.test_config) {
+        if (!service_user_exists(program.settings.user, &message)) {
+            return fail(&message);
+        }
         puts("the configuration is good");
         return 0;
     }

@@ -16,11 +16,13 @@ typedef struct option_row {
     bool (*take)(mqd_settings *settings, const char *value, mqd_message *message);
 } option_row;
 
+/* Was read before all other flags, so that they win over it. */
 static bool take_config(mqd_settings *settings, const char *value, mqd_message *message) {
-    (void)settings;
-    (void)value;
-    (void)message;
-    return true; /* was read before all others */
+    if (strcmp(settings->config_file, value) != 0) {
+        say(message, "there can be one configuration file; %.100s was given already", settings->config_file);
+        return false;
+    }
+    return true;
 }
 
 static bool take_quickstart(mqd_settings *settings, const char *value, mqd_message *message) {
@@ -36,18 +38,24 @@ static bool take_listen(mqd_settings *settings, const char *value, mqd_message *
 
 static bool take_certificate(mqd_settings *settings, const char *value, mqd_message *message) {
     (void)message;
-    settings_set_text(&settings->certificate, value);
+    settings_set_file(&settings->certificate, value, "--certificate");
     return true;
 }
 
 static bool take_private_key(mqd_settings *settings, const char *value, mqd_message *message) {
     (void)message;
-    settings_set_text(&settings->private_key, value);
+    settings_set_file(&settings->private_key, value, "--private-key");
     return true;
 }
 
 static bool take_preshared(mqd_settings *settings, const char *value, mqd_message *message) {
-    return settings_add_preshared(settings, "command-line", value, NULL, message);
+    char name[40];
+    snprintf(name, sizeof name, "command-line-%zu", settings->preshared_count + 1);
+    if (!settings_add_preshared(settings, name, message)) {
+        return false;
+    }
+    settings_set_key_file(settings, value, "--preshared-key-file");
+    return true;
 }
 
 static bool take_allow(mqd_settings *settings, const char *value, mqd_message *message) {
@@ -122,17 +130,16 @@ static void make_long_options(struct option options[ROW_COUNT + 1]) {
 }
 
 /* Flags win over the file, so the file comes first. */
-static bool read_config_first(mqd_settings *settings, int count, char **arguments, mqd_message *message) {
-    for (int i = 1; i < count; i++) {
-        const char *path = NULL;
-        if (strcmp(arguments[i], "--config") == 0 && i + 1 < count) {
-            path = arguments[i + 1];
-        } else if (strncmp(arguments[i], "--config=", 9) == 0) {
-            path = arguments[i] + 9;
-        }
-        if (path) {
-            settings_set_text(&settings->config_file, path);
-            return config_file_read(settings, path, message);
+static bool read_config_first(mqd_settings *settings, int count, char **arguments, const struct option *options,
+                              mqd_message *message) {
+    int chosen;
+    while ((chosen = getopt_long(count, arguments, ":", options, NULL)) != -1) {
+        bool is_config = chosen >= 1 && chosen <= (int)ROW_COUNT && ROWS[chosen - 1].take == take_config;
+        if (is_config && !settings->config_file) {
+            settings_set_text(&settings->config_file, optarg);
+            if (!config_file_read(settings, optarg, message)) {
+                return false;
+            }
         }
     }
     return true;
@@ -143,22 +150,38 @@ static bool take_environment(mqd_settings *settings, mqd_message *message) {
     if (!key) {
         return true;
     }
-    bool done = settings_add_preshared(settings, "environment", NULL, key, message);
-    return done;
+    if (key[0] == 0) {
+        say(message, "MASQUE_PRESHARED_KEY is empty: unset it, or give it a key");
+        return false;
+    }
+    if (!settings_add_preshared(settings, "environment", message)) {
+        return false;
+    }
+    settings_set_key_value(settings, key);
+    return true;
+}
+
+static void complain_of_flag(int chosen, char **arguments, mqd_message *message) {
+    if (chosen == ':') {
+        say(message, "%.100s: needs a value; --help lists the flags", arguments[optind - 1]);
+    } else {
+        say(message, "%.100s: unknown flag; --help lists the flags", arguments[optind - 1]);
+    }
 }
 
 options_result options_read(mqd_settings *settings, int count, char **arguments, mqd_message *message) {
     struct option options[ROW_COUNT + 1];
     make_long_options(options);
-    if (!read_config_first(settings, count, arguments, message)) {
+    opterr = 0;
+    optind = 0; /* glibc: begin anew, also after a reload */
+    if (!read_config_first(settings, count, arguments, options, message)) {
         return OPTIONS_WRONG;
     }
-    opterr = 0;
-    optind = 1;
+    optind = 0;
     int chosen;
-    while ((chosen = getopt_long(count, arguments, "", options, NULL)) != -1) {
+    while ((chosen = getopt_long(count, arguments, ":", options, NULL)) != -1) {
         if (chosen < 1 || chosen > (int)ROW_COUNT) {
-            say(message, "%.100s: unknown flag or missing value; --help lists the flags", arguments[optind - 1]);
+            complain_of_flag(chosen, arguments, message);
             return OPTIONS_WRONG;
         }
         const option_row *row = &ROWS[chosen - 1];

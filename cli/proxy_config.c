@@ -27,16 +27,32 @@ static void forget(char *secret, size_t length) {
     }
 }
 
+/* Puts the place where FILE was named in front of what MESSAGE says. */
+static void complain_of(const mqd_file *file, mqd_message *message) {
+    mqd_message inner = *message;
+    say(message, "%.250s: %.250s", file->place, inner.text);
+}
+
+static char *read_named(const mqd_file *file, size_t *length, mqd_message *message) {
+    char *text = read_whole_file(file->path, length, message);
+    if (!text) {
+        complain_of(file, message);
+    }
+    return text;
+}
+
 static bool add_certificate(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     size_t chain_length = 0;
     size_t key_length = 0;
-    if (!settings->certificate || !settings->private_key) {
-        say(message, "no certificate: give tls.certificate and tls.private-key in the configuration file, or "
-                     "--certificate and --private-key");
+    if (!settings->certificate.path || !settings->private_key.path) {
+        say(message,
+            "no %s: give tls.certificate and tls.private-key in the configuration file, or --certificate and "
+            "--private-key",
+            settings->certificate.path ? "private key" : "certificate");
         return false;
     }
-    char *chain = read_whole_file(settings->certificate, &chain_length, message);
-    char *key = chain ? read_whole_file(settings->private_key, &key_length, message) : NULL;
+    char *chain = read_named(&settings->certificate, &chain_length, message);
+    char *key = chain ? read_named(&settings->private_key, &key_length, message) : NULL;
     int error = key ? masque_config_set_certificate(config, chain, chain_length, key, key_length) : 0;
     bool done = key && !error;
     if (error) {
@@ -48,22 +64,27 @@ static bool add_certificate(masque_config *config, const mqd_settings *settings,
 }
 
 /* A key file holds the key and at most one line end. */
+static bool is_one_line(const char *text, size_t length) {
+    size_t line = strcspn(text, "\r\n");
+    size_t end = line + strspn(text + line, "\r");
+    return end + (end < length && text[end] == '\n') == length;
+}
+
 static bool add_key(masque_config *config, const preshared_key *key, mqd_message *message) {
     size_t length = 0;
-    char *text = key->file ? read_whole_file(key->file, &length, message) : strdup(key->value);
+    char *text = key->value ? strdup(key->value) : read_named(&key->file, &length, message);
     if (!text) {
         return false;
     }
-    size_t trimmed = strcspn(text, "\r\n");
-    int error = masque_config_add_preshared(config, key->name, text, trimmed);
+    length = key->value ? strlen(text) : length;
+    int error = is_one_line(text, length) ? masque_config_add_preshared(config, key->name, text, strcspn(text, "\r\n"))
+                                          : MASQUE_ERR_INVALID;
     if (error) {
-        say(message,
-            "pre-shared key “%.63s” (%.200s) can't be used: expected %d to %d visible ASCII characters on one line, "
-            "and a name no other key has",
-            key->name, key->file ? key->file : "MASQUE_PRESHARED_KEY", MASQUE_PRESHARED_KEY_MIN,
-            MASQUE_PRESHARED_KEY_MAX);
+        say(message, "%.250s: no pre-shared key in %.200s; expected %d to %d visible ASCII characters on one line",
+            key->value ? "environment" : key->file.place, key->value ? "MASQUE_PRESHARED_KEY" : key->file.path,
+            MASQUE_PRESHARED_KEY_MIN, MASQUE_PRESHARED_KEY_MAX);
     }
-    forget(text, key->file ? length : trimmed);
+    forget(text, length);
     return error == 0;
 }
 
@@ -112,10 +133,9 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
     if (error == MASQUE_ERR_NO_AUTH) {
         say(message, "nobody could authenticate: give auth.preshared in the configuration file, --preshared-key-file, "
                      "or MASQUE_PRESHARED_KEY in the environment");
-    } else if (error == MASQUE_ERR_CERTIFICATE) {
-        say(message, "%.300s: %s", settings->certificate, masque_error_text(error));
     } else if (error) {
-        say(message, "%.300s: %s", settings->private_key, masque_error_text(error));
+        const mqd_file *file = error == MASQUE_ERR_CERTIFICATE ? &settings->certificate : &settings->private_key;
+        say(message, "%.250s: %.200s: %s", file->place, file->path, masque_error_text(error));
     }
     return error == 0;
 }

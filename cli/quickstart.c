@@ -98,16 +98,19 @@ bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
     if (!find_folder(&state, message) || !make_missing(&state, message)) {
         return false;
     }
-    if (!settings->certificate) {
-        settings_set_text(&settings->certificate, state.certificate);
-        settings_set_text(&settings->private_key, state.private_key);
+    if (!settings->certificate.path) {
+        settings_set_file(&settings->certificate, state.certificate, "--quickstart");
+        settings_set_file(&settings->private_key, state.private_key, "--quickstart");
     }
     if (settings->listener_count == 0 &&
         !settings_add_listener(settings, PROXY_ADDRESS, MASQUE_PROTOCOL_ALL, message)) {
         return false;
     }
-    return settings_add_preshared(settings, "quickstart", state.psk, NULL, message) &&
-           settings_add_rule(settings, true, "tcp:" ORIGIN_ADDRESS, message);
+    if (!settings_add_preshared(settings, "quickstart", message)) {
+        return false;
+    }
+    settings_set_key_file(settings, state.psk, "--quickstart");
+    return settings_add_rule(settings, true, "tcp:" ORIGIN_ADDRESS, message);
 }
 
 bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message) {
@@ -116,7 +119,7 @@ bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message)
         return false;
     }
     int fd = socket_listen(&address, false, message);
-    return fd >= 0 && trace_origin_start(fd, settings->certificate, settings->private_key, message);
+    return fd >= 0 && trace_origin_start(fd, settings->certificate.path, settings->private_key.path, message);
 }
 
 void quickstart_print(const mqd_settings *settings) {

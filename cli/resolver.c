@@ -91,7 +91,7 @@ static void on_socket_state(void *data, ares_socket_t fd, int readable, int writ
     int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
     if (!*slot && events) {
         *slot = calloc(1, sizeof **slot);
-        if (!*slot || watched_init(&(*slot)->socket, resolver->worker, fd) != 0) {
+        if (!*slot || watched_init(&(*slot)->socket, resolver->worker, fd, on_socket_closed) != 0) {
             free(*slot);
             *slot = NULL;
             return;
@@ -183,11 +183,15 @@ mqd_resolver *resolver_new(mqd_worker *worker, const char *servers, mqd_message 
                                    .sock_state_cb_data = resolver};
     int status = ares_init_options(&resolver->channel, &options,
                                    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status == ARES_SUCCESS && servers) {
+    bool opened = status == ARES_SUCCESS;
+    if (opened && servers) {
         status = ares_set_servers_ports_csv(resolver->channel, servers);
     }
     if (status != ARES_SUCCESS) {
         say(message, "the resolver can't start: %s", ares_strerror(status));
+        if (opened) {
+            ares_destroy(resolver->channel);
+        }
         free(resolver);
         return NULL;
     }

@@ -62,11 +62,18 @@ static bool become(const struct passwd *entry, mqd_message *message) {
     return true;
 }
 
+bool service_user_exists(const char *user, mqd_message *message) {
+    if (user && !getpwnam(user)) {
+        say(message, "there is no user “%.60s”; make one, or leave `user` out", user);
+        return false;
+    }
+    return true;
+}
+
 bool service_drop_privileges(const char *user, mqd_message *message) {
     if (user) {
-        const struct passwd *entry = getpwnam(user);
+        const struct passwd *entry = service_user_exists(user, message) ? getpwnam(user) : NULL;
         if (!entry) {
-            say(message, "there is no user “%.60s”; make one, or leave `user` out", user);
             return false;
         }
         if (entry->pw_uid != geteuid() && !become(entry, message)) {

@@ -17,6 +17,9 @@ void service_notify(const char *state);
 /* No core dump, no debugger: memory holds keys. */
 void service_hide_memory(void);
 
+/* False with MESSAGE set when there is no such user; NULL is fine. */
+bool service_user_exists(const char *user, mqd_message *message);
+
 /* Becomes USER (NULL: stays) and can gain no privilege from then on. False with
    MESSAGE set. */
 bool service_drop_privileges(const char *user, mqd_message *message);

@@ -40,6 +40,16 @@ void settings_init(mqd_settings *settings) {
     settings->drain_timeout_ms = 30000;
 }
 
+void settings_set_file(mqd_file *file, const char *path, const char *place) {
+    settings_set_text(&file->path, path);
+    settings_set_text(&file->place, place);
+}
+
+static void free_file(mqd_file *file) {
+    free(file->path);
+    free(file->place);
+}
+
 void settings_free(mqd_settings *settings) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         preshared_key *key = &settings->preshared[i];
@@ -47,12 +57,12 @@ void settings_free(mqd_settings *settings) {
             explicit_bzero(key->value, strlen(key->value));
         }
         free(key->name);
-        free(key->file);
+        free_file(&key->file);
         free(key->value);
     }
     free(settings->config_file);
-    free(settings->certificate);
-    free(settings->private_key);
+    free_file(&settings->certificate);
+    free_file(&settings->private_key);
     free(settings->rules);
     free(settings->dns_servers);
     free(settings->user);
@@ -91,6 +101,13 @@ bool settings_add_listener(mqd_settings *settings, const char *address, unsigned
     if (!parse_endpoint(address, &slot->address, message)) {
         return false;
     }
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const masque_address *other = &settings->listeners[i].address;
+        if (masque_address_same_ip(other, &slot->address) && other->port == slot->address.port) {
+            say(message, "“%.100s” is listened on already", address);
+            return false;
+        }
+    }
     slot->protocols = protocols;
     settings->listener_count++;
     return true;
@@ -110,17 +127,27 @@ bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd
     return true;
 }
 
-bool settings_add_preshared(mqd_settings *settings, const char *name, const char *file, const char *value,
-                            mqd_message *message) {
+bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message) {
     if (settings->preshared_count == PRESHARED_MAX) {
         say(message, "more than %d pre-shared keys", PRESHARED_MAX);
         return false;
     }
-    preshared_key *key = &settings->preshared[settings->preshared_count++];
-    settings_set_text(&key->name, name);
-    settings_set_text(&key->file, file);
-    settings_set_text(&key->value, value);
+    for (size_t i = 0; i < settings->preshared_count; i++) {
+        if (strcmp(settings->preshared[i].name, name) == 0) {
+            say(message, "there are two pre-shared keys with the name “%.63s”; each needs its own", name);
+            return false;
+        }
+    }
+    settings_set_text(&settings->preshared[settings->preshared_count++].name, name);
     return true;
+}
+
+void settings_set_key_file(mqd_settings *settings, const char *path, const char *place) {
+    settings_set_file(&settings->preshared[settings->preshared_count - 1].file, path, place);
+}
+
+void settings_set_key_value(mqd_settings *settings, const char *value) {
+    settings_set_text(&settings->preshared[settings->preshared_count - 1].value, value);
 }
 
 bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_message *message) {
@@ -172,9 +199,10 @@ static char *read_descriptor(int fd, size_t size, size_t *length) {
 
 char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (fd < 0 || fstat(fd, &status) != 0) {
-        say(message, "can't read %.300s: %s", path, strerror(errno));
+        say(message, "can't read %.300s: %s%s", path, strerror(errno),
+            path[0] == '/' ? "" : " (relative to the working directory)");
         if (fd >= 0) {
             close(fd);
         }
@@ -182,7 +210,7 @@ char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
     }
     char *bytes = NULL;
     if (!S_ISREG(status.st_mode) || status.st_size > (off_t)FILE_MAX) {
-        say(message, "%.300s is not a file of at most %u MiB", path, FILE_MAX >> 20);
+        say(message, "%.300s is not a regular file of at most %u MiB", path, FILE_MAX >> 20);
     } else {
         bytes = read_descriptor(fd, (size_t)status.st_size, length);
     }

@@ -18,6 +18,12 @@ typedef struct mqd_message {
     char text[MESSAGE_MAX];
 } mqd_message;
 
+/* A file that was named, and where: "p.yaml:4: “tls.certificate”" or "--certificate". */
+typedef struct mqd_file {
+    char *path;
+    char *place;
+} mqd_file;
+
 typedef struct mqd_listener {
     masque_address address;
     unsigned protocols; /* MASQUE_PROTOCOL_… */
@@ -25,8 +31,8 @@ typedef struct mqd_listener {
 
 typedef struct preshared_key {
     char *name;
-    char *file;  /* or NULL: */
-    char *value; /* from the environment; wiped after use */
+    mqd_file file;
+    char *value; /* instead of a file: from the environment; wiped after use */
 } preshared_key;
 
 typedef enum log_format { LOG_TEXT, LOG_JSON } log_format;
@@ -37,8 +43,8 @@ typedef struct mqd_settings {
     bool test_config;
     mqd_listener listeners[LISTENERS_MAX];
     size_t listener_count;
-    char *certificate;
-    char *private_key;
+    mqd_file certificate;
+    mqd_file private_key;
     preshared_key preshared[PRESHARED_MAX];
     size_t preshared_count;
     masque_target_rule *rules;
@@ -58,11 +64,15 @@ void settings_free(mqd_settings *settings);
 /* Copies TEXT into *SLOT, replacing what was there. Ends the program without memory. */
 void settings_set_text(char **slot, const char *text);
 
+void settings_set_file(mqd_file *file, const char *path, const char *place);
+
 /* Each returns false with MESSAGE set (without a place: the caller knows it). */
 bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message);
 bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message);
-bool settings_add_preshared(mqd_settings *settings, const char *name, const char *file, const char *value,
-                            mqd_message *message);
+bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message);
+/* To the key that was added last. */
+void settings_set_key_file(mqd_settings *settings, const char *path, const char *place);
+void settings_set_key_value(mqd_settings *settings, const char *value);
 bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_message *message);
 
 /* "30s", "500ms", "2m", "1h", or a number of seconds. */

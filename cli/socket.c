@@ -22,10 +22,8 @@ bool address_from_sockaddr(masque_address *address, const struct sockaddr *from)
     }
     const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)(const void *)from;
     address->port = ntohs(ipv6->sin6_port);
-    /* A client of IPv4 on a socket for both. */
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&ipv6->sin6_addr);
-    address->family = mapped ? MASQUE_IPV4 : MASQUE_IPV6;
-    memcpy(address->ip, ipv6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+    address->family = MASQUE_IPV6;
+    memcpy(address->ip, ipv6->sin6_addr.s6_addr, sizeof address->ip);
     return true;
 }
 
@@ -69,7 +67,7 @@ int socket_listen(const masque_address *address, bool shared, mqd_message *messa
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, memcmp(address->ip, any, sizeof any) != 0);
     }
     if (bind(fd, (struct sockaddr *)&storage, length) != 0 || listen(fd, BACKLOG) != 0) {
-        const char *remedy = errno == EADDRINUSE      ? "; another program listens there, choose another --listen"
+        const char *remedy = errno == EADDRINUSE      ? "; another program listens there; stop it or listen elsewhere"
                              : errno == EACCES        ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE"
                              : errno == EADDRNOTAVAIL ? "; this machine doesn't have that address"
                                                       : "";

@@ -105,7 +105,7 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
         return;
     }
     if (result != MASQUE_DIAL_OK || error) {
-        watched_close(&target->socket, false, on_closed);
+        watched_close(&target->socket, false);
         return;
     }
     poll_target(target);
@@ -134,7 +134,7 @@ void target_dial(mqd_worker *worker, const masque_event *event) {
     masque_dial_result result;
     int fd = socket_connect(&event->address, &event->source, &pending, &result);
     mqd_target *target = fd >= 0 ? calloc(1, sizeof *target) : NULL;
-    if (fd >= 0 && (!target || watched_init(&target->socket, worker, fd) != 0)) {
+    if (fd >= 0 && (!target || watched_init(&target->socket, worker, fd, on_closed) != 0)) {
         free(target);
         close(fd);
         target = NULL;
@@ -159,7 +159,7 @@ void target_event(const masque_event *event) {
     mqd_target *target = event->user;
     switch (event->type) {
     case MASQUE_EVENT_CANCEL_DIAL:
-        watched_close(&target->socket, true, on_closed);
+        watched_close(&target->socket, true);
         return;
     case MASQUE_EVENT_TUNNEL_OUTPUT:
         write_target(target);
@@ -171,7 +171,7 @@ void target_event(const masque_event *event) {
         shutdown(target->socket.fd, SHUT_WR);
         break;
     case MASQUE_EVENT_TUNNEL_END:
-        watched_close(&target->socket, event->reset, on_closed);
+        watched_close(&target->socket, event->reset);
         return;
     case MASQUE_EVENT_CONN_OUTPUT:
     case MASQUE_EVENT_CONN_INPUT:

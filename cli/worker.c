@@ -16,10 +16,11 @@
 
 /* --- watched ------------------------------------------------------------------------ */
 
-int watched_init(mqd_watched *watched, mqd_worker *worker, int fd) {
+int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb closed) {
     watched->worker = worker;
     watched->fd = fd;
     watched->events = 0;
+    watched->closed = closed;
     watched->poll.data = watched;
     return uv_poll_init_socket(&worker->loop, &watched->poll, fd);
 }
@@ -36,9 +37,9 @@ void watched_set(mqd_watched *watched, int events, uv_poll_cb callback) {
     }
 }
 
-void watched_close(mqd_watched *watched, bool reset, uv_close_cb closed) {
+void watched_close(mqd_watched *watched, bool reset) {
     /* libuv lets go of the descriptor in uv_close(), so it may be closed at once. */
-    uv_close((uv_handle_t *)&watched->poll, closed);
+    uv_close((uv_handle_t *)&watched->poll, watched->closed);
     socket_close(watched->fd, reset);
     watched->fd = -1;
 }
@@ -110,7 +111,7 @@ static void close_listeners(mqd_worker *worker) {
     for (size_t i = 0; i < worker->listener_count; i++) {
         if (worker->listeners[i].open) {
             worker->listeners[i].open = false;
-            watched_close(&worker->listeners[i].socket, false, on_listener_closed);
+            watched_close(&worker->listeners[i].socket, false);
         }
     }
 }
@@ -281,7 +282,7 @@ static void init_handles(mqd_worker *worker) {
 static void init_listeners(mqd_worker *worker, const worker_setup *setup) {
     for (size_t i = 0; i < setup->fd_count; i++) {
         worker_listener *listener = &worker->listeners[i];
-        watched_init(&listener->socket, worker, setup->fds[i]);
+        watched_init(&listener->socket, worker, setup->fds[i], on_listener_closed);
         listener->protocols = setup->protocols[i];
         listener->open = true;
         watched_set(&listener->socket, UV_READABLE, on_listener);
@@ -319,17 +320,15 @@ static void close_handle(uv_handle_t *handle, void *context) {
         return;
     }
     if (handle->type == UV_POLL) {
-        mqd_watched *watched = handle->data;
-        if (watched->fd >= 0) {
-            close(watched->fd);
-        }
+        /* A tunnel that is cut must not look complete: it ends with a reset. */
+        watched_close(handle->data, true);
+        return;
     }
     uv_close(handle, NULL);
 }
 
 void worker_join(mqd_worker *worker) {
     uv_thread_join(&worker->thread);
-    /* Sockets that were still open are closed with the process right behind this. */
     resolver_del(worker->resolver);
     uv_walk(&worker->loop, close_handle, NULL);
     uv_run(&worker->loop, UV_RUN_DEFAULT);

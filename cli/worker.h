@@ -23,7 +23,8 @@ typedef struct mqd_watched {
     uv_poll_t poll;
     mqd_worker *worker;
     int fd;
-    int events; /* what is polled for now */
+    int events;         /* what is polled for now */
+    uv_close_cb closed; /* frees what the socket lives in */
 } mqd_watched;
 
 typedef struct worker_listener {
@@ -85,11 +86,11 @@ static inline masque_time worker_now(void) {
 }
 
 /* Puts FD into the loop; its uv_poll_t's data is the watched. 0 or a uv error. */
-int watched_init(mqd_watched *watched, mqd_worker *worker, int fd);
+int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb closed);
 /* Polls for EVENTS (0: nothing) by CALLBACK; cheap when nothing changes. */
 void watched_set(mqd_watched *watched, int events, uv_poll_cb callback);
-/* Ends polling, closes the descriptor and calls CLOSED later. */
-void watched_close(mqd_watched *watched, bool reset, uv_close_cb closed);
+/* Ends polling, closes the descriptor and calls `closed` later. */
+void watched_close(mqd_watched *watched, bool reset);
 
 /* Takes the engine's events and acts on them. Every callback ends with it. */
 void worker_run(mqd_worker *worker);
