@@ -28,13 +28,11 @@ struct bulk_tunnel {
     size_t answer_length;
 };
 
-static bool is_complete(const struct bulk_tunnel *item)
-{
+static bool is_complete(const struct bulk_tunnel *item) {
     return item->answer_length == DIGEST_BYTES;
 }
 
-static void go(struct run *run)
-{
+static void go(struct run *run) {
     struct bulk *bulk = run->state;
     bulk->going = true;
     run_start_clock(run);
@@ -43,8 +41,7 @@ static void go(struct run *run)
     }
 }
 
-static void on_open(struct tunnel *tunnel)
-{
+static void on_open(struct tunnel *tunnel) {
     struct run *run = ((struct bulk_tunnel *)tunnel)->run;
     struct bulk *bulk = run->state;
     bulk->open++;
@@ -53,8 +50,7 @@ static void on_open(struct tunnel *tunnel)
     }
 }
 
-static void take_answer(struct bulk_tunnel *item, const uint8_t *bytes, size_t length)
-{
+static void take_answer(struct bulk_tunnel *item, const uint8_t *bytes, size_t length) {
     struct run *run = item->run;
     struct bulk *bulk = run->state;
     if (length == 0) {
@@ -80,8 +76,7 @@ static void take_answer(struct bulk_tunnel *item, const uint8_t *bytes, size_t l
     }
 }
 
-static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length)
-{
+static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length) {
     struct bulk_tunnel *item = (struct bulk_tunnel *)tunnel;
     const struct bulk *bulk = item->run->state;
     size_t payload = 0;
@@ -94,16 +89,14 @@ static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length)
     take_answer(item, bytes + payload, length - payload);
 }
 
-static void on_end(struct tunnel *tunnel)
-{
+static void on_end(struct tunnel *tunnel) {
     struct bulk_tunnel *item = (struct bulk_tunnel *)tunnel;
     if (!is_complete(item)) {
         run_fail(item->run, "a tunnel ended before its last byte");
     }
 }
 
-static size_t pull_payload(struct bulk_tunnel *item, uint8_t *buffer, size_t capacity)
-{
+static size_t pull_payload(struct bulk_tunnel *item, uint8_t *buffer, size_t capacity) {
     uint64_t left = item->run->options.size - item->done;
     size_t length = capacity < left ? capacity : (size_t)left;
     const uint8_t *bytes = pattern_slice(item->run->pattern, read_u64(item->request + 8), item->done);
@@ -113,8 +106,7 @@ static size_t pull_payload(struct bulk_tunnel *item, uint8_t *buffer, size_t cap
     return length;
 }
 
-static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end)
-{
+static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end) {
     struct bulk_tunnel *item = (struct bulk_tunnel *)tunnel;
     const struct bulk *bulk = item->run->state;
     if (!bulk->going) {
@@ -131,8 +123,7 @@ static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool
     return length;
 }
 
-static void on_close(struct tunnel *tunnel, const char *failure)
-{
+static void on_close(struct tunnel *tunnel, const char *failure) {
     struct bulk_tunnel *item = (struct bulk_tunnel *)tunnel;
     if (!is_complete(item)) {
         run_fail(item->run, failure == NULL ? "a tunnel closed early" : failure);
@@ -141,8 +132,7 @@ static void on_close(struct tunnel *tunnel, const char *failure)
 
 static const struct tunnel_handler handler = {on_open, on_data, on_end, pull, on_close};
 
-static void open_tunnels(struct run *run)
-{
+static void open_tunnels(struct run *run) {
     struct bulk *bulk = run->state;
     for (size_t i = 0; i < run->options.tunnels; i++) {
         struct bulk_tunnel *item = &bulk->tunnels[i];
@@ -158,8 +148,7 @@ static void open_tunnels(struct run *run)
     }
 }
 
-static bool start(struct run *run, bool up)
-{
+static bool start(struct run *run, bool up) {
     struct bulk *bulk = calloc(1, sizeof(*bulk));
     if (bulk == NULL) {
         return false;
@@ -170,18 +159,15 @@ static bool start(struct run *run, bool up)
     return bulk->tunnels != NULL && run_connect(run, open_tunnels);
 }
 
-static bool start_down(struct run *run)
-{
+static bool start_down(struct run *run) {
     return start(run, false);
 }
 
-static bool start_up(struct run *run)
-{
+static bool start_up(struct run *run) {
     return start(run, true);
 }
 
-static void report(const struct run *run)
-{
+static void report(const struct run *run) {
     printf(", \"bytes\": %llu", (unsigned long long)(run->options.size * run->options.tunnels));
 }
 

@@ -16,8 +16,7 @@ enum {
     IN_BYTES = IO_BYTES + RECORD_BYTES,
 };
 
-static int on_tls_receive(WOLFSSL *tls, char *buffer, int size, void *context)
-{
+static int on_tls_receive(WOLFSSL *tls, char *buffer, int size, void *context) {
     (void)tls;
     struct channel *channel = context;
     size_t have = channel->in_end - channel->in_start;
@@ -30,8 +29,7 @@ static int on_tls_receive(WOLFSSL *tls, char *buffer, int size, void *context)
     return (int)taken;
 }
 
-static bool queue_bytes(struct channel *channel, const uint8_t *bytes, size_t length)
-{
+static bool queue_bytes(struct channel *channel, const uint8_t *bytes, size_t length) {
     if (channel->out_start > 0 && channel->out_end + length > channel->out_capacity) {
         memmove(channel->out, channel->out + channel->out_start, channel_queued(channel));
         channel->out_end -= channel->out_start;
@@ -51,14 +49,12 @@ static bool queue_bytes(struct channel *channel, const uint8_t *bytes, size_t le
     return true;
 }
 
-static int on_tls_send(WOLFSSL *tls, char *buffer, int size, void *context)
-{
+static int on_tls_send(WOLFSSL *tls, char *buffer, int size, void *context) {
     (void)tls;
     return queue_bytes(context, (const uint8_t *)buffer, (size_t)size) ? size : WOLFSSL_CBIO_ERR_GENERAL;
 }
 
-WOLFSSL_CTX *channel_tls_new(void)
-{
+WOLFSSL_CTX *channel_tls_new(void) {
     int groups[] = {WOLFSSL_ECC_X25519};
     WOLFSSL_CTX *context = wolfSSL_CTX_new(wolfTLSv1_3_client_method());
     if (context == NULL || wolfSSL_CTX_set_cipher_list(context, "TLS13-AES128-GCM-SHA256") != WOLFSSL_SUCCESS ||
@@ -73,13 +69,11 @@ WOLFSSL_CTX *channel_tls_new(void)
     return context;
 }
 
-void channel_tls_free(WOLFSSL_CTX *context)
-{
+void channel_tls_free(WOLFSSL_CTX *context) {
     wolfSSL_CTX_free(context);
 }
 
-bool channel_init(struct channel *channel, int fd, WOLFSSL_CTX *context, const char *alpn)
-{
+bool channel_init(struct channel *channel, int fd, WOLFSSL_CTX *context, const char *alpn) {
     *channel = (struct channel){.fd = fd, .in = malloc(IN_BYTES)};
     if (channel->in == NULL || context == NULL) {
         return channel->in != NULL;
@@ -100,23 +94,20 @@ bool channel_init(struct channel *channel, int fd, WOLFSSL_CTX *context, const c
     return true;
 }
 
-void channel_free(struct channel *channel)
-{
+void channel_free(struct channel *channel) {
     wolfSSL_free(channel->tls);
     free(channel->in);
     free(channel->out);
     *channel = (struct channel){.fd = -1};
 }
 
-static bool alpn_agreed(struct channel *channel)
-{
+static bool alpn_agreed(struct channel *channel) {
     char *name = NULL;
     unsigned short length = 0;
     return wolfSSL_ALPN_GetProtocol(channel->tls, &name, &length) == WOLFSSL_SUCCESS && length > 0;
 }
 
-enum channel_status channel_handshake(struct channel *channel)
-{
+enum channel_status channel_handshake(struct channel *channel) {
     if (channel->tls == NULL) {
         return CHANNEL_OK;
     }
@@ -127,8 +118,7 @@ enum channel_status channel_handshake(struct channel *channel)
     return wolfSSL_get_error(channel->tls, result) == WOLFSSL_ERROR_WANT_READ ? CHANNEL_PENDING : CHANNEL_FAILED;
 }
 
-enum channel_status channel_receive(struct channel *channel)
-{
+enum channel_status channel_receive(struct channel *channel) {
     size_t left = channel->in_end - channel->in_start;
     if (channel->in_start > 0 && left > 0) {
         memmove(channel->in, channel->in + channel->in_start, left);
@@ -145,8 +135,7 @@ enum channel_status channel_receive(struct channel *channel)
     return CHANNEL_OK;
 }
 
-static enum channel_status read_bare(struct channel *channel, uint8_t *bytes, size_t capacity, size_t *length)
-{
+static enum channel_status read_bare(struct channel *channel, uint8_t *bytes, size_t capacity, size_t *length) {
     size_t have = channel->in_end - channel->in_start;
     if (have == 0) {
         return channel->ended ? CHANNEL_ENDED : CHANNEL_PENDING;
@@ -157,8 +146,7 @@ static enum channel_status read_bare(struct channel *channel, uint8_t *bytes, si
     return CHANNEL_OK;
 }
 
-enum channel_status channel_read(struct channel *channel, uint8_t *bytes, size_t capacity, size_t *length)
-{
+enum channel_status channel_read(struct channel *channel, uint8_t *bytes, size_t capacity, size_t *length) {
     if (channel->tls == NULL) {
         return read_bare(channel, bytes, capacity, length);
     }
@@ -178,21 +166,18 @@ enum channel_status channel_read(struct channel *channel, uint8_t *bytes, size_t
     }
 }
 
-bool channel_write(struct channel *channel, const uint8_t *bytes, size_t length)
-{
+bool channel_write(struct channel *channel, const uint8_t *bytes, size_t length) {
     if (channel->tls == NULL) {
         return queue_bytes(channel, bytes, length);
     }
     return wolfSSL_write(channel->tls, bytes, (int)length) == (int)length;
 }
 
-size_t channel_queued(const struct channel *channel)
-{
+size_t channel_queued(const struct channel *channel) {
     return channel->out_end - channel->out_start;
 }
 
-bool channel_flush(struct channel *channel)
-{
+bool channel_flush(struct channel *channel) {
     while (channel_queued(channel) > 0) {
         ssize_t sent = send(channel->fd, channel->out + channel->out_start, channel_queued(channel), MSG_NOSIGNAL);
         if (sent < 0) {
@@ -209,8 +194,7 @@ bool channel_flush(struct channel *channel)
     return true;
 }
 
-void channel_shutdown(struct channel *channel)
-{
+void channel_shutdown(struct channel *channel) {
     if (channel->tls != NULL) {
         wolfSSL_shutdown(channel->tls);
     }

@@ -13,7 +13,7 @@ struct churn {
     struct slot *slots;
     uint64_t started;
     uint64_t done;
-    uint64_t unclean; /* handshakes: the subject reset the connection instead of closing it */
+    uint64_t unclean;  /* handshakes: the subject reset the connection instead of closing it */
     uint64_t *open_ns; /* from the start of each to its CONNECT's answer */
 };
 
@@ -29,8 +29,7 @@ struct slot {
 static void slot_open(struct slot *slot);
 
 /* Counts the slot's work as done and gives it the next. */
-static void slot_next(struct slot *slot)
-{
+static void slot_next(struct slot *slot) {
     struct churn *churn = slot->run->state;
     churn->done++;
     if (churn->done == slot->run->options.count) {
@@ -40,41 +39,35 @@ static void slot_next(struct slot *slot)
     }
 }
 
-static void slot_note_open(struct slot *slot)
-{
+static void slot_note_open(struct slot *slot) {
     struct churn *churn = slot->run->state;
     slot->opened = true;
     churn->open_ns[slot->number] = loop_now() - slot->started_ns;
 }
 
-static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length)
-{
+static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length) {
     (void)bytes, (void)length;
     run_fail(((struct slot *)tunnel)->run, "bytes out of nowhere");
 }
 
-static void on_end(struct tunnel *tunnel)
-{
+static void on_end(struct tunnel *tunnel) {
     (void)tunnel;
 }
 
 /* --- tunnels ------------------------------------------------------------- */
 
-static void tunnel_on_open(struct tunnel *tunnel)
-{
+static void tunnel_on_open(struct tunnel *tunnel) {
     slot_note_open((struct slot *)tunnel);
     tunnel_resume(tunnel);
 }
 
-static size_t tunnel_pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end)
-{
+static size_t tunnel_pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end) {
     (void)tunnel, (void)buffer, (void)capacity;
     *end = true;
     return 0;
 }
 
-static void tunnel_on_close(struct tunnel *tunnel, const char *failure)
-{
+static void tunnel_on_close(struct tunnel *tunnel, const char *failure) {
     struct slot *slot = (struct slot *)tunnel;
     if (failure != NULL) {
         run_fail(slot->run, failure);
@@ -85,8 +78,7 @@ static void tunnel_on_close(struct tunnel *tunnel, const char *failure)
 
 static const struct tunnel_handler tunnel_handler = {tunnel_on_open, on_data, on_end, tunnel_pull, tunnel_on_close};
 
-static void open_in_connection(struct slot *slot)
-{
+static void open_in_connection(struct slot *slot) {
     struct run *run = slot->run;
     struct connection *connection = run->connections[slot->index % run->options.connections];
     if (!connection_open_tunnel(connection, &slot->tunnel, &tunnel_handler, run_target(run, slot->number))) {
@@ -96,36 +88,31 @@ static void open_in_connection(struct slot *slot)
 
 /* --- handshakes ---------------------------------------------------------- */
 
-static void lone_on_open(struct tunnel *tunnel)
-{
+static void lone_on_open(struct tunnel *tunnel) {
     slot_note_open((struct slot *)tunnel);
     connection_shutdown(tunnel->connection);
 }
 
-static size_t lone_pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end)
-{
+static size_t lone_pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end) {
     (void)tunnel, (void)buffer, (void)capacity, (void)end;
     return 0;
 }
 
 /* It goes down with its connection, which is what counts. */
-static void lone_on_close(struct tunnel *tunnel, const char *failure)
-{
+static void lone_on_close(struct tunnel *tunnel, const char *failure) {
     (void)tunnel, (void)failure;
 }
 
 static const struct tunnel_handler lone_handler = {lone_on_open, on_data, on_end, lone_pull, lone_on_close};
 
-static void connection_on_ready(struct connection *connection)
-{
+static void connection_on_ready(struct connection *connection) {
     struct slot *slot = connection->context;
     if (!connection_open_tunnel(connection, &slot->tunnel, &lone_handler, run_target(slot->run, slot->number))) {
         run_fail(slot->run, "no tunnel");
     }
 }
 
-static void connection_on_close(struct connection *connection, const char *failure)
-{
+static void connection_on_close(struct connection *connection, const char *failure) {
     struct slot *slot = connection->context;
     struct churn *churn = slot->run->state;
     if (!slot->opened) {
@@ -138,8 +125,7 @@ static void connection_on_close(struct connection *connection, const char *failu
 
 static const struct connection_handler connection_handler = {connection_on_ready, connection_on_close};
 
-static void open_connection(struct slot *slot)
-{
+static void open_connection(struct slot *slot) {
     if (connection_open(&slot->run->settings, &connection_handler, slot) == NULL) {
         run_fail(slot->run, "no connection");
     }
@@ -147,8 +133,7 @@ static void open_connection(struct slot *slot)
 
 /* --- both ---------------------------------------------------------------- */
 
-static void slot_open(struct slot *slot)
-{
+static void slot_open(struct slot *slot) {
     struct churn *churn = slot->run->state;
     slot->number = churn->started++;
     slot->opened = false;
@@ -160,8 +145,7 @@ static void slot_open(struct slot *slot)
     }
 }
 
-static void go(struct run *run)
-{
+static void go(struct run *run) {
     struct churn *churn = run->state;
     run_start_clock(run);
     for (size_t i = 0; i < run->options.concurrency && churn->started < run->options.count; i++) {
@@ -169,13 +153,11 @@ static void go(struct run *run)
     }
 }
 
-static void on_connected(struct run *run)
-{
+static void on_connected(struct run *run) {
     run_pause(run, "connected", go);
 }
 
-static bool churn_init(struct run *run)
-{
+static bool churn_init(struct run *run) {
     struct churn *churn = calloc(1, sizeof(*churn));
     if (churn == NULL) {
         return false;
@@ -192,13 +174,11 @@ static bool churn_init(struct run *run)
     return true;
 }
 
-static bool start_tunnels(struct run *run)
-{
+static bool start_tunnels(struct run *run) {
     return churn_init(run) && run_connect(run, on_connected);
 }
 
-static bool start_handshakes(struct run *run)
-{
+static bool start_handshakes(struct run *run) {
     if (!churn_init(run)) {
         return false;
     }
@@ -206,8 +186,7 @@ static bool start_handshakes(struct run *run)
     return true;
 }
 
-static void report(const struct run *run)
-{
+static void report(const struct run *run) {
     const struct churn *churn = run->state;
     printf(", \"count\": %llu, \"unclean\": %llu", (unsigned long long)churn->done, (unsigned long long)churn->unclean);
     report_latencies(churn->open_ns, (size_t)run->options.count);

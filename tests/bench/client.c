@@ -44,8 +44,7 @@ static const struct number_option number_options[] = {
 
 enum { NUMBER_OPTIONS = sizeof(number_options) / sizeof(number_options[0]) };
 
-static int usage(void)
-{
+static int usage(void) {
     fprintf(stderr, "usage: bench_client MODE --protocol h2|h1|direct --port P --targets P1,P2,... [option...]\n");
     fprintf(stderr, "modes:");
     for (size_t i = 0; i < WORKLOADS; i++) {
@@ -58,13 +57,11 @@ static int usage(void)
     return 2;
 }
 
-static uint64_t *option_value(struct options *options, const struct number_option *option)
-{
+static uint64_t *option_value(struct options *options, const struct number_option *option) {
     return (uint64_t *)(void *)((char *)options + option->offset);
 }
 
-static bool parse_number_option(struct options *options, const char *name, const char *value)
-{
+static bool parse_number_option(struct options *options, const char *name, const char *value) {
     for (size_t i = 0; i < NUMBER_OPTIONS; i++) {
         const struct number_option *option = &number_options[i];
         if (strcmp(option->name, name) == 0) {
@@ -75,8 +72,7 @@ static bool parse_number_option(struct options *options, const char *name, const
     return false;
 }
 
-static bool parse_option(struct options *options, const char *name, const char *value)
-{
+static bool parse_option(struct options *options, const char *name, const char *value) {
     if (strcmp(name, "--protocol") == 0) {
         options->protocol = protocol_find(value);
         return options->protocol != NULL;
@@ -88,8 +84,7 @@ static bool parse_option(struct options *options, const char *name, const char *
     return parse_number_option(options, name, value);
 }
 
-static bool parse_options(struct options *options, int argc, char **argv)
-{
+static bool parse_options(struct options *options, int argc, char **argv) {
     for (size_t i = 0; i < NUMBER_OPTIONS; i++) {
         *option_value(options, &number_options[i]) = number_options[i].preset;
     }
@@ -111,8 +106,7 @@ static bool parse_options(struct options *options, int argc, char **argv)
     return options->workload != NULL && options->protocol != NULL && options->target_count > 0 && options->port > 0;
 }
 
-static int report(const struct run *run)
-{
+static int report(const struct run *run) {
     if (run->failure != NULL) {
         fprintf(stderr, "bench_client: %s: %s\n", run->options.workload->name, run->failure);
         return 1;
@@ -124,8 +118,7 @@ static int report(const struct run *run)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-static bool run_init(struct run *run, char *authorization, size_t capacity)
-{
+static bool run_init(struct run *run, char *authorization, size_t capacity) {
     const char *key = getenv("MASQUE_PRESHARED_KEY");
     if (key != NULL) {
         snprintf(authorization, capacity, "Preshared %s", key);
@@ -142,8 +135,7 @@ static bool run_init(struct run *run, char *authorization, size_t capacity)
            loop_init(&run->loop);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static struct run run; /* static only for being zero and large */
     char authorization[512];
     if (!parse_options(&run.options, argc, argv)) {

@@ -10,8 +10,7 @@ enum {
     READ_BYTES = 64 * 1024,
 };
 
-const struct protocol *protocol_find(const char *name)
-{
+const struct protocol *protocol_find(const char *name) {
     static const struct protocol *const protocols[] = {&protocol_h2, &protocol_h1, &protocol_direct};
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
         if (strcmp(protocols[i]->name, name) == 0) {
@@ -21,8 +20,7 @@ const struct protocol *protocol_find(const char *name)
     return NULL;
 }
 
-static void connection_close(struct connection *connection, const char *failure)
-{
+static void connection_close(struct connection *connection, const char *failure) {
     if (connection->state == CONNECTION_CLOSED) {
         return;
     }
@@ -35,8 +33,7 @@ static void connection_close(struct connection *connection, const char *failure)
 }
 
 /* Lets the protocol write, then the socket. False when the connection broke. */
-static bool connection_send(struct connection *connection)
-{
+static bool connection_send(struct connection *connection) {
     bool produces = connection->state == CONNECTION_READY && !connection->shut;
     if (produces && !connection->settings->protocol->produce(connection)) {
         connection->failure = "protocol refused to produce";
@@ -53,8 +50,7 @@ static bool connection_send(struct connection *connection)
     return true;
 }
 
-static bool connection_handshake(struct connection *connection)
-{
+static bool connection_handshake(struct connection *connection) {
     switch (channel_handshake(&connection->channel)) {
     case CHANNEL_PENDING:
         return true;
@@ -75,8 +71,7 @@ static bool connection_handshake(struct connection *connection)
 }
 
 /* Hands on all plain bytes in memory. False when the connection is over, orderly when no failure is set. */
-static bool connection_read(struct connection *connection)
-{
+static bool connection_read(struct connection *connection) {
     uint8_t bytes[READ_BYTES];
     size_t length = 0;
     for (;;) {
@@ -98,8 +93,7 @@ static bool connection_read(struct connection *connection)
     }
 }
 
-static bool connection_work(struct connection *connection, uint32_t events)
-{
+static bool connection_work(struct connection *connection, uint32_t events) {
     if (connection->state == CONNECTION_CONNECTING) {
         if (socket_error(connection->watcher.fd) != 0) {
             connection->failure = "connect failed";
@@ -107,8 +101,7 @@ static bool connection_work(struct connection *connection, uint32_t events)
         }
         connection->state = CONNECTION_HANDSHAKE;
     }
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 &&
-        channel_receive(&connection->channel) == CHANNEL_FAILED) {
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && channel_receive(&connection->channel) == CHANNEL_FAILED) {
         connection->failure = "connection reset";
         return false;
     }
@@ -121,8 +114,7 @@ static bool connection_work(struct connection *connection, uint32_t events)
     return connection_send(connection);
 }
 
-static void connection_on_event(struct watcher *watcher, uint32_t events)
-{
+static void connection_on_event(struct watcher *watcher, uint32_t events) {
     struct connection *connection = (struct connection *)watcher;
     connection->busy = true;
     bool alive = connection_work(connection, events);
@@ -133,8 +125,7 @@ static void connection_on_event(struct watcher *watcher, uint32_t events)
 }
 
 struct connection *connection_open(const struct connection_settings *settings, const struct connection_handler *handler,
-                                   void *context)
-{
+                                   void *context) {
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL) {
         return NULL;
@@ -161,8 +152,7 @@ struct connection *connection_open(const struct connection_settings *settings, c
 }
 
 /* Outside of its own events a connection has to be told to send; a failure shows as an event of the socket. */
-static void connection_kick(struct connection *connection)
-{
+static void connection_kick(struct connection *connection) {
     if (!connection->busy && connection->state == CONNECTION_READY) {
         connection->busy = true;
         bool alive = connection_send(connection);
@@ -174,8 +164,7 @@ static void connection_kick(struct connection *connection)
 }
 
 bool connection_open_tunnel(struct connection *connection, struct tunnel *tunnel, const struct tunnel_handler *handler,
-                            uint16_t target_port)
-{
+                            uint16_t target_port) {
     *tunnel = (struct tunnel){.handler = handler, .connection = connection};
     if (connection->state != CONNECTION_READY ||
         !connection->settings->protocol->open_tunnel(connection, tunnel, target_port)) {
@@ -186,36 +175,31 @@ bool connection_open_tunnel(struct connection *connection, struct tunnel *tunnel
     return true;
 }
 
-void connection_shutdown(struct connection *connection)
-{
+void connection_shutdown(struct connection *connection) {
     connection->shut = true;
     channel_shutdown(&connection->channel);
     connection_kick(connection);
 }
 
-void tunnel_resume(struct tunnel *tunnel)
-{
+void tunnel_resume(struct tunnel *tunnel) {
     struct connection *connection = tunnel->connection;
     connection->settings->protocol->resume(tunnel);
     connection_kick(connection);
 }
 
-void tunnel_opened(struct tunnel *tunnel)
-{
+void tunnel_opened(struct tunnel *tunnel) {
     tunnel->opened = true;
     tunnel->handler->on_open(tunnel);
 }
 
-void tunnel_ended(struct tunnel *tunnel)
-{
+void tunnel_ended(struct tunnel *tunnel) {
     if (!tunnel->ended_there) {
         tunnel->ended_there = true;
         tunnel->handler->on_end(tunnel);
     }
 }
 
-void tunnel_closed(struct tunnel *tunnel, const char *failure)
-{
+void tunnel_closed(struct tunnel *tunnel, const char *failure) {
     if (failure == NULL && !(tunnel->ended_here && tunnel->ended_there)) {
         failure = "tunnel closed early";
     }

@@ -19,34 +19,29 @@ struct latency {
     uint64_t received;
 };
 
-static void send_next(struct latency *latency)
-{
+static void send_next(struct latency *latency) {
     latency->sent = 0;
     latency->received = 0;
     latency->sent_ns = loop_now();
     tunnel_resume(&latency->tunnel);
 }
 
-static void go(struct run *run)
-{
+static void go(struct run *run) {
     run_start_clock(run);
     send_next(run->state);
 }
 
-static void on_open(struct tunnel *tunnel)
-{
+static void on_open(struct tunnel *tunnel) {
     struct latency *latency = (struct latency *)tunnel;
     latency->sent = latency->run->options.size; /* nothing to send before go */
     run_pause(latency->run, "open", go);
 }
 
-static const uint8_t *payload(const struct latency *latency, uint64_t offset)
-{
+static const uint8_t *payload(const struct latency *latency, uint64_t offset) {
     return pattern_slice(latency->run->pattern, latency->done, offset);
 }
 
-static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length)
-{
+static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length) {
     struct latency *latency = (struct latency *)tunnel;
     struct run *run = latency->run;
     if (length > run->options.size - latency->received ||
@@ -69,13 +64,11 @@ static void on_data(struct tunnel *tunnel, const uint8_t *bytes, size_t length)
     send_next(latency);
 }
 
-static void on_end(struct tunnel *tunnel)
-{
+static void on_end(struct tunnel *tunnel) {
     run_fail(((struct latency *)tunnel)->run, "the echo ended");
 }
 
-static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end)
-{
+static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool *end) {
     (void)end;
     struct latency *latency = (struct latency *)tunnel;
     uint64_t left = latency->run->options.size - latency->sent;
@@ -85,15 +78,13 @@ static size_t pull(struct tunnel *tunnel, uint8_t *buffer, size_t capacity, bool
     return length;
 }
 
-static void on_close(struct tunnel *tunnel, const char *failure)
-{
+static void on_close(struct tunnel *tunnel, const char *failure) {
     run_fail(((struct latency *)tunnel)->run, failure == NULL ? "the tunnel closed" : failure);
 }
 
 static const struct tunnel_handler handler = {on_open, on_data, on_end, pull, on_close};
 
-static void open_tunnel(struct run *run)
-{
+static void open_tunnel(struct run *run) {
     struct latency *latency = run->state;
     latency->run = run;
     if (!connection_open_tunnel(run->connections[0], &latency->tunnel, &handler, run_target(run, 0))) {
@@ -101,8 +92,7 @@ static void open_tunnel(struct run *run)
     }
 }
 
-static bool start(struct run *run)
-{
+static bool start(struct run *run) {
     struct latency *latency = calloc(1, sizeof(*latency));
     if (latency == NULL) {
         return false;
@@ -112,8 +102,7 @@ static bool start(struct run *run)
     return latency->round_trip_ns != NULL && run_connect(run, open_tunnel);
 }
 
-static void report(const struct run *run)
-{
+static void report(const struct run *run) {
     struct latency *latency = run->state;
     printf(", \"count\": %llu", (unsigned long long)run->options.count);
     report_latencies(latency->round_trip_ns, (size_t)run->options.count);

@@ -17,40 +17,35 @@
 
 enum {
     EVENTS_PER_WAIT = 256,
-    BACKLOG = 4096,      /* the kernel's own cap: a burst of tunnels must not wait for a SYN to be sent again */
+    BACKLOG = 4096, /* the kernel's own cap: a burst of tunnels must not wait for a SYN to be sent again */
     ACCEPTS_PER_EVENT = 64,
 };
 
-bool loop_init(struct loop *loop)
-{
+bool loop_init(struct loop *loop) {
     *loop = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC)};
     return loop->epoll >= 0;
 }
 
-static void free_released(struct loop *loop)
-{
+static void free_released(struct loop *loop) {
     for (size_t i = 0; i < loop->released_count; i++) {
         free(loop->released[i]);
     }
     loop->released_count = 0;
 }
 
-void loop_free(struct loop *loop)
-{
+void loop_free(struct loop *loop) {
     free_released(loop);
     free(loop->released);
     close(loop->epoll);
 }
 
-uint64_t loop_now(void)
-{
+uint64_t loop_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-bool loop_run(struct loop *loop, uint64_t deadline_ns)
-{
+bool loop_run(struct loop *loop, uint64_t deadline_ns) {
     struct epoll_event events[EVENTS_PER_WAIT];
     while (!loop->stopped) {
         int timeout_ms = -1;
@@ -73,13 +68,11 @@ bool loop_run(struct loop *loop, uint64_t deadline_ns)
     return true;
 }
 
-void loop_stop(struct loop *loop)
-{
+void loop_stop(struct loop *loop) {
     loop->stopped = true;
 }
 
-void loop_release(struct loop *loop, void *block)
-{
+void loop_release(struct loop *loop, void *block) {
     if (loop->released_count == loop->released_capacity) {
         size_t capacity = loop->released_capacity == 0 ? 64 : 2 * loop->released_capacity;
         void **released = realloc(loop->released, capacity * sizeof(*released));
@@ -92,16 +85,14 @@ void loop_release(struct loop *loop, void *block)
     loop->released[loop->released_count++] = block;
 }
 
-bool watcher_start(struct loop *loop, struct watcher *watcher, int fd, uint32_t interest)
-{
+bool watcher_start(struct loop *loop, struct watcher *watcher, int fd, uint32_t interest) {
     watcher->fd = fd;
     watcher->interest = interest;
     struct epoll_event event = {.events = interest, .data.ptr = watcher};
     return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void watcher_set_interest(struct loop *loop, struct watcher *watcher, uint32_t interest)
-{
+void watcher_set_interest(struct loop *loop, struct watcher *watcher, uint32_t interest) {
     if (watcher->fd < 0 || watcher->interest == interest) {
         return;
     }
@@ -110,22 +101,19 @@ void watcher_set_interest(struct loop *loop, struct watcher *watcher, uint32_t i
     epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watcher->fd, &event);
 }
 
-void watcher_close(struct watcher *watcher)
-{
+void watcher_close(struct watcher *watcher) {
     if (watcher->fd >= 0) {
         close(watcher->fd);
         watcher->fd = -1;
     }
 }
 
-static void set_no_delay(int fd)
-{
+static void set_no_delay(int fd) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-static void accept_all(struct watcher *watcher, uint32_t events)
-{
+static void accept_all(struct watcher *watcher, uint32_t events) {
     (void)events;
     struct listener *listener = (struct listener *)watcher;
     for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
@@ -138,8 +126,7 @@ static void accept_all(struct watcher *watcher, uint32_t events)
     }
 }
 
-static struct sockaddr_in loopback(uint16_t port)
-{
+static struct sockaddr_in loopback(uint16_t port) {
     return (struct sockaddr_in){
         .sin_family = AF_INET,
         .sin_port = htons(port),
@@ -147,8 +134,7 @@ static struct sockaddr_in loopback(uint16_t port)
     };
 }
 
-bool listener_start(struct loop *loop, struct listener *listener)
-{
+bool listener_start(struct loop *loop, struct listener *listener) {
     struct sockaddr_in address = loopback(0);
     socklen_t length = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -169,8 +155,7 @@ bool listener_start(struct loop *loop, struct listener *listener)
     return true;
 }
 
-int socket_connect(uint16_t port)
-{
+int socket_connect(uint16_t port) {
     struct sockaddr_in address = loopback(port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -186,8 +171,7 @@ int socket_connect(uint16_t port)
     return fd;
 }
 
-int socket_error(int fd)
-{
+int socket_error(int fd) {
     int error = 0;
     socklen_t length = sizeof(error);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
@@ -196,8 +180,7 @@ int socket_error(int fd)
     return error;
 }
 
-bool parse_number(const char *text, uint64_t max, uint64_t *number)
-{
+bool parse_number(const char *text, uint64_t max, uint64_t *number) {
     char *end = NULL;
     errno = 0;
     if (*text < '0' || *text > '9') {
@@ -211,8 +194,7 @@ bool parse_number(const char *text, uint64_t max, uint64_t *number)
     return true;
 }
 
-size_t parse_ports(const char *text, uint16_t *ports, size_t capacity)
-{
+size_t parse_ports(const char *text, uint16_t *ports, size_t capacity) {
     size_t count = 0;
     while (count < capacity) {
         char *end = NULL;
@@ -235,8 +217,7 @@ size_t parse_ports(const char *text, uint16_t *ports, size_t capacity)
     return 0;
 }
 
-void process_limit_life(unsigned seconds)
-{
+void process_limit_life(unsigned seconds) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     signal(SIGPIPE, SIG_IGN);
     alarm(seconds);

@@ -12,14 +12,12 @@ enum {
     PULL_BYTES = 64 * 1024, /* four full TLS records */
 };
 
-static bool h1_start(struct connection *connection)
-{
+static bool h1_start(struct connection *connection) {
     connection->answer_length = 0;
     return true;
 }
 
-static bool h1_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port)
-{
+static bool h1_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port) {
     char request[1024];
     const char *authorization = connection->settings->authorization;
     if (connection->tunnel != NULL) {
@@ -34,8 +32,7 @@ static bool h1_open_tunnel(struct connection *connection, struct tunnel *tunnel,
 }
 
 /* Collects the answer's head; consumed is how many of the bytes belong to it. */
-static bool read_answer(struct connection *connection, const uint8_t *bytes, size_t length, size_t *consumed)
-{
+static bool read_answer(struct connection *connection, const uint8_t *bytes, size_t length, size_t *consumed) {
     *consumed = 0;
     while (*consumed < length && connection->answer_length < sizeof(connection->answer)) {
         connection->answer[connection->answer_length++] = (char)bytes[(*consumed)++];
@@ -56,8 +53,7 @@ static bool read_answer(struct connection *connection, const uint8_t *bytes, siz
     return true;
 }
 
-static bool h1_on_bytes(struct connection *connection, const uint8_t *bytes, size_t length)
-{
+static bool h1_on_bytes(struct connection *connection, const uint8_t *bytes, size_t length) {
     size_t consumed = 0;
     if (connection->tunnel == NULL) {
         connection->failure = "bytes before any request";
@@ -72,15 +68,13 @@ static bool h1_on_bytes(struct connection *connection, const uint8_t *bytes, siz
     return true;
 }
 
-static void h1_on_end(struct connection *connection)
-{
+static void h1_on_end(struct connection *connection) {
     if (connection->tunnel != NULL) {
         tunnel_ended(connection->tunnel);
     }
 }
 
-static bool h1_produce(struct connection *connection)
-{
+static bool h1_produce(struct connection *connection) {
     uint8_t plain[PULL_BYTES];
     struct tunnel *tunnel = connection->tunnel;
     while (tunnel != NULL && tunnel->opened && !tunnel->ended_here &&
@@ -102,13 +96,11 @@ static bool h1_produce(struct connection *connection)
 }
 
 /* Nothing to note: produce asks its one tunnel each time. */
-static void h1_resume(struct tunnel *tunnel)
-{
+static void h1_resume(struct tunnel *tunnel) {
     (void)tunnel;
 }
 
-static void h1_stop(struct connection *connection, const char *failure)
-{
+static void h1_stop(struct connection *connection, const char *failure) {
     struct tunnel *tunnel = connection->tunnel;
     connection->tunnel = NULL;
     if (tunnel != NULL) {
@@ -116,8 +108,7 @@ static void h1_stop(struct connection *connection, const char *failure)
     }
 }
 
-static bool direct_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port)
-{
+static bool direct_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port) {
     (void)target_port; /* the relay knows its own */
     if (connection->tunnel != NULL) {
         return false;

@@ -13,14 +13,12 @@ enum {
     GATHER_BYTES = 64 * 1024,
 };
 
-static struct tunnel *stream_tunnel(nghttp2_session *session, int32_t stream_id)
-{
+static struct tunnel *stream_tunnel(nghttp2_session *session, int32_t stream_id) {
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t length,
-                         void *context)
-{
+                         void *context) {
     (void)flags, (void)context;
     struct tunnel *tunnel = stream_tunnel(session, stream_id);
     if (tunnel != NULL) {
@@ -30,8 +28,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
-                     const uint8_t *value, size_t value_length, uint8_t flags, void *context)
-{
+                     const uint8_t *value, size_t value_length, uint8_t flags, void *context) {
     (void)flags;
     struct connection *connection = context;
     struct tunnel *tunnel = stream_tunnel(session, frame->hd.stream_id);
@@ -47,8 +44,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
-{
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context) {
     struct connection *connection = context;
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
         connection->failure = "GOAWAY with an error";
@@ -63,8 +59,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *context)
-{
+static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *context) {
     (void)context;
     struct tunnel *tunnel = stream_tunnel(session, stream_id);
     if (tunnel != NULL) {
@@ -77,8 +72,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 /* A payload of 16,375 bytes and its frame header are exactly one full TLS record. */
 static nghttp2_ssize frame_payload_length(nghttp2_session *session, uint8_t frame_type, int32_t stream_id,
                                           int32_t session_window, int32_t stream_window, uint32_t max_frame,
-                                          void *context)
-{
+                                          void *context) {
     (void)session, (void)frame_type, (void)stream_id, (void)context;
     nghttp2_ssize length = 16384 - 9;
     length = length < session_window ? length : session_window;
@@ -87,8 +81,7 @@ static nghttp2_ssize frame_payload_length(nghttp2_session *session, uint8_t fram
 }
 
 static nghttp2_ssize on_pull(nghttp2_session *session, int32_t stream_id, uint8_t *buffer, size_t capacity,
-                             uint32_t *flags, nghttp2_data_source *source, void *context)
-{
+                             uint32_t *flags, nghttp2_data_source *source, void *context) {
     (void)session, (void)stream_id, (void)context;
     struct tunnel *tunnel = source->ptr;
     bool end = false;
@@ -101,8 +94,7 @@ static nghttp2_ssize on_pull(nghttp2_session *session, int32_t stream_id, uint8_
     return length == 0 && !end ? NGHTTP2_ERR_DEFERRED : (nghttp2_ssize)length;
 }
 
-static nghttp2_session_callbacks *callbacks_new(void)
-{
+static nghttp2_session_callbacks *callbacks_new(void) {
     nghttp2_session_callbacks *callbacks = NULL;
     if (nghttp2_session_callbacks_new(&callbacks) != 0) {
         return NULL;
@@ -115,8 +107,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
     return callbacks;
 }
 
-static bool h2_start(struct connection *connection)
-{
+static bool h2_start(struct connection *connection) {
     nghttp2_session_callbacks *callbacks = callbacks_new();
     if (callbacks == NULL) {
         return false;
@@ -131,8 +122,7 @@ static bool h2_start(struct connection *connection)
            nghttp2_session_set_local_window_size(connection->h2, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES) == 0;
 }
 
-static nghttp2_nv header(const char *name, const char *value, uint8_t flags)
-{
+static nghttp2_nv header(const char *name, const char *value, uint8_t flags) {
     union {
         const char *text;
         uint8_t *bytes;
@@ -140,15 +130,15 @@ static nghttp2_nv header(const char *name, const char *value, uint8_t flags)
     return (nghttp2_nv){name_cast.bytes, value_cast.bytes, strlen(name), strlen(value), flags};
 }
 
-static bool h2_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port)
-{
+static bool h2_open_tunnel(struct connection *connection, struct tunnel *tunnel, uint16_t target_port) {
     char authority[32];
     snprintf(authority, sizeof(authority), "127.0.0.1:%u", target_port);
     const nghttp2_nv headers[] = {
         header(":method", "CONNECT", NGHTTP2_NV_FLAG_NONE),
         header(":authority", authority, NGHTTP2_NV_FLAG_NONE),
-        header("proxy-authorization", connection->settings->authorization == NULL
-                                          ? "" : connection->settings->authorization, NGHTTP2_NV_FLAG_NONE),
+        header("proxy-authorization",
+               connection->settings->authorization == NULL ? "" : connection->settings->authorization,
+               NGHTTP2_NV_FLAG_NONE),
     };
     size_t count = connection->settings->authorization == NULL ? 2 : 3;
     nghttp2_data_provider2 provider = {.source.ptr = tunnel, .read_callback = on_pull};
@@ -156,8 +146,7 @@ static bool h2_open_tunnel(struct connection *connection, struct tunnel *tunnel,
     return tunnel->stream_id > 0;
 }
 
-static bool h2_on_bytes(struct connection *connection, const uint8_t *bytes, size_t length)
-{
+static bool h2_on_bytes(struct connection *connection, const uint8_t *bytes, size_t length) {
     nghttp2_ssize taken = nghttp2_session_mem_recv2(connection->h2, bytes, length);
     if (taken != (nghttp2_ssize)length && connection->failure == NULL) {
         connection->failure = taken < 0 ? nghttp2_strerror((int)taken) : "HTTP/2 was not read to its end";
@@ -166,14 +155,12 @@ static bool h2_on_bytes(struct connection *connection, const uint8_t *bytes, siz
 }
 
 /* Tunnels that are still open end with the connection, in h2_stop(). */
-static void h2_on_end(struct connection *connection)
-{
+static void h2_on_end(struct connection *connection) {
     (void)connection;
 }
 
 static bool gather(struct connection *connection, uint8_t *plain, size_t *length, const uint8_t *frame,
-                   size_t frame_length)
-{
+                   size_t frame_length) {
     if (*length + frame_length > GATHER_BYTES) {
         if (!channel_write(&connection->channel, plain, *length)) {
             return false;
@@ -185,8 +172,7 @@ static bool gather(struct connection *connection, uint8_t *plain, size_t *length
     return true;
 }
 
-static bool h2_produce(struct connection *connection)
-{
+static bool h2_produce(struct connection *connection) {
     uint8_t plain[GATHER_BYTES];
     size_t length = 0;
     while (channel_queued(&connection->channel) < CHANNEL_QUEUE_BYTES) {
@@ -205,13 +191,11 @@ static bool h2_produce(struct connection *connection)
     return length == 0 || channel_write(&connection->channel, plain, length);
 }
 
-static void h2_resume(struct tunnel *tunnel)
-{
+static void h2_resume(struct tunnel *tunnel) {
     nghttp2_session_resume_data(tunnel->connection->h2, tunnel->stream_id);
 }
 
-static void h2_stop(struct connection *connection, const char *failure)
-{
+static void h2_stop(struct connection *connection, const char *failure) {
     for (int32_t id = 1; connection->h2 != NULL && id < (int32_t)nghttp2_session_get_next_stream_id(connection->h2);
          id += 2) {
         struct tunnel *tunnel = stream_tunnel(connection->h2, id);

@@ -49,8 +49,7 @@ struct pair {
     struct relay *relay;
 };
 
-static void pair_close(struct pair *pair)
-{
+static void pair_close(struct pair *pair) {
     watcher_close(&pair->client.watcher);
     watcher_close(&pair->target.watcher);
     unsent_free(&pair->client.unsent);
@@ -59,8 +58,7 @@ static void pair_close(struct pair *pair)
 }
 
 /* One read here, one write on the other side. */
-static bool side_relay(struct side *side)
-{
+static bool side_relay(struct side *side) {
     uint8_t *scratch = side->pair->relay->scratch;
     ssize_t got = recv(side->watcher.fd, scratch, IO_BYTES, 0);
     if (got < 0) {
@@ -73,23 +71,20 @@ static bool side_relay(struct side *side)
     return unsent_send(&side->other->unsent, side->other->watcher.fd, scratch, (size_t)got);
 }
 
-static void side_pass_end(struct side *side)
-{
+static void side_pass_end(struct side *side) {
     if (side->other->ended && !side->end_is_sent && side->unsent.bytes == NULL && !side->connecting) {
         shutdown(side->watcher.fd, SHUT_WR);
         side->end_is_sent = true;
     }
 }
 
-static void side_update_interest(struct side *side)
-{
+static void side_update_interest(struct side *side) {
     bool reads = !side->ended && side->other->unsent.bytes == NULL && !side->other->connecting && !side->connecting;
     bool writes = side->connecting || side->unsent.bytes != NULL;
     watcher_set_interest(&side->pair->relay->loop, &side->watcher, (reads ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));
 }
 
-static bool side_work(struct side *side, uint32_t events)
-{
+static bool side_work(struct side *side, uint32_t events) {
     if (side->connecting) {
         side->connecting = false;
         return socket_error(side->watcher.fd) == 0;
@@ -104,8 +99,7 @@ static bool side_work(struct side *side, uint32_t events)
     return (events & EPOLLERR) == 0;
 }
 
-static void side_on_event(struct watcher *watcher, uint32_t events)
-{
+static void side_on_event(struct watcher *watcher, uint32_t events) {
     struct side *side = (struct side *)watcher;
     struct pair *pair = side->pair;
     bool alive = side_work(side, events);
@@ -121,8 +115,7 @@ static void side_on_event(struct watcher *watcher, uint32_t events)
     side_update_interest(&pair->target);
 }
 
-static void on_accept(struct listener *listener, int fd)
-{
+static void on_accept(struct listener *listener, int fd) {
     struct pair *pair = calloc(1, sizeof(*pair));
     int target_fd = socket_connect(((struct forwarding *)listener)->target_port);
     if (pair == NULL || target_fd < 0) {
@@ -135,8 +128,8 @@ static void on_accept(struct listener *listener, int fd)
     }
     pair->relay = listener->context;
     pair->client = (struct side){.watcher.on_event = side_on_event, .pair = pair, .other = &pair->target};
-    pair->target = (struct side){
-        .watcher.on_event = side_on_event, .pair = pair, .other = &pair->client, .connecting = true};
+    pair->target =
+        (struct side){.watcher.on_event = side_on_event, .pair = pair, .other = &pair->client, .connecting = true};
     bool watched = watcher_start(listener->loop, &pair->client.watcher, fd, 0);
     watched = watcher_start(listener->loop, &pair->target.watcher, target_fd, EPOLLOUT) && watched;
     if (!watched) {
@@ -144,8 +137,7 @@ static void on_accept(struct listener *listener, int fd)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static struct forwarding forwardings[PORTS_MAX];
     uint16_t ports[PORTS_MAX];
     struct relay relay = {.scratch = malloc(IO_BYTES)};

@@ -8,8 +8,7 @@
 
 static void open_more(struct run *run);
 
-static void on_ready(struct connection *connection)
-{
+static void on_ready(struct connection *connection) {
     struct run *run = connection->context;
     run->connections_ready++;
     if (run->connections_ready == run->options.connections) {
@@ -19,8 +18,7 @@ static void on_ready(struct connection *connection)
     open_more(run);
 }
 
-static void on_close(struct connection *connection, const char *failure)
-{
+static void on_close(struct connection *connection, const char *failure) {
     if (failure == NULL && connection->served) {
         return; /* whether it was early is known to the tunnels, which were told before */
     }
@@ -29,8 +27,7 @@ static void on_close(struct connection *connection, const char *failure)
 
 static const struct connection_handler handler = {on_ready, on_close};
 
-static void open_more(struct run *run)
-{
+static void open_more(struct run *run) {
     while (run->connections_opened < run->options.connections &&
            run->connections_opened - run->connections_ready < OPENINGS_AT_ONCE) {
         struct connection *connection = connection_open(&run->settings, &handler, run);
@@ -42,8 +39,7 @@ static void open_more(struct run *run)
     }
 }
 
-bool run_connect(struct run *run, void (*on_connected)(struct run *run))
-{
+bool run_connect(struct run *run, void (*on_connected)(struct run *run)) {
     run->on_connected = on_connected;
     run->connections = calloc((size_t)run->options.connections, sizeof(struct connection *));
     if (run->connections != NULL) {
@@ -52,8 +48,7 @@ bool run_connect(struct run *run, void (*on_connected)(struct run *run))
     return run->connections != NULL && run->failure == NULL;
 }
 
-static void on_input(struct watcher *watcher, uint32_t events)
-{
+static void on_input(struct watcher *watcher, uint32_t events) {
     (void)events;
     struct run *run = (struct run *)((char *)watcher - offsetof(struct run, input));
     char line[64];
@@ -69,8 +64,7 @@ static void on_input(struct watcher *watcher, uint32_t events)
     }
 }
 
-void run_pause(struct run *run, const char *stage, void (*on_go)(struct run *run))
-{
+void run_pause(struct run *run, const char *stage, void (*on_go)(struct run *run)) {
     printf("{\"stage\": \"%s\"}\n", stage);
     fflush(stdout);
     if (!run->options.hold) {
@@ -86,40 +80,34 @@ void run_pause(struct run *run, const char *stage, void (*on_go)(struct run *run
     }
 }
 
-void run_start_clock(struct run *run)
-{
+void run_start_clock(struct run *run) {
     run->started_ns = loop_now();
 }
 
-void run_finish(struct run *run)
-{
+void run_finish(struct run *run) {
     if (run->finished_ns == 0) {
         run->finished_ns = loop_now();
         loop_stop(&run->loop);
     }
 }
 
-void run_fail(struct run *run, const char *reason)
-{
+void run_fail(struct run *run, const char *reason) {
     if (run->failure == NULL && run->finished_ns == 0) {
         run->failure = reason;
     }
     loop_stop(&run->loop);
 }
 
-uint16_t run_target(const struct run *run, uint64_t n)
-{
+uint16_t run_target(const struct run *run, uint64_t n) {
     return run->options.targets[n % run->options.target_count];
 }
 
-static int compare(const void *left, const void *right)
-{
+static int compare(const void *left, const void *right) {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     return (a > b) - (a < b);
 }
 
-void report_latencies(uint64_t *nanoseconds, size_t count)
-{
+void report_latencies(uint64_t *nanoseconds, size_t count) {
     uint64_t sum = 0;
     qsort(nanoseconds, count, sizeof(*nanoseconds), compare);
     for (size_t i = 0; i < count; i++) {

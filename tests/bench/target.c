@@ -55,20 +55,17 @@ struct role {
     bool (*on_room)(struct peer *peer);
 };
 
-static uint64_t peer_size(const struct peer *peer)
-{
+static uint64_t peer_size(const struct peer *peer) {
     return read_u64(peer->request);
 }
 
-static void peer_close(struct peer *peer)
-{
+static void peer_close(struct peer *peer) {
     watcher_close(&peer->watcher);
     unsent_free(&peer->unsent);
     loop_release(&peer->target->loop, peer);
 }
 
-static bool peer_send_digest(struct peer *peer)
-{
+static bool peer_send_digest(struct peer *peer) {
     uint8_t answer[DIGEST_BYTES];
     write_u64(answer, digest_value(&peer->digest));
     peer->ending = true;
@@ -76,8 +73,7 @@ static bool peer_send_digest(struct peer *peer)
 }
 
 /* Takes the request off the front; the bytes that follow it are left. */
-static size_t peer_take_request(struct peer *peer, const uint8_t *bytes, size_t length)
-{
+static size_t peer_take_request(struct peer *peer, const uint8_t *bytes, size_t length) {
     size_t room = REQUEST_BYTES - peer->request_length;
     size_t taken = length < room ? length : room;
     memcpy(peer->request + peer->request_length, bytes, taken);
@@ -85,13 +81,11 @@ static size_t peer_take_request(struct peer *peer, const uint8_t *bytes, size_t 
     return taken;
 }
 
-static bool source_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length)
-{
+static bool source_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length) {
     return peer_take_request(peer, bytes, length) == length;
 }
 
-static bool source_on_room(struct peer *peer)
-{
+static bool source_on_room(struct peer *peer) {
     if (peer->request_length < REQUEST_BYTES || peer->ending) {
         return true;
     }
@@ -109,8 +103,7 @@ static bool source_on_room(struct peer *peer)
     return true;
 }
 
-static bool sink_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length)
-{
+static bool sink_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length) {
     size_t taken = peer_take_request(peer, bytes, length);
     if (peer->request_length < REQUEST_BYTES) {
         return true;
@@ -120,14 +113,12 @@ static bool sink_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length
     return peer->done < peer_size(peer) || peer->ending || peer_send_digest(peer);
 }
 
-static bool echo_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length)
-{
+static bool echo_on_bytes(struct peer *peer, const uint8_t *bytes, size_t length) {
     return unsent_send(&peer->unsent, peer->watcher.fd, bytes, length);
 }
 
 /* Reads once; false when the peer is to be closed. */
-static bool peer_receive(struct peer *peer)
-{
+static bool peer_receive(struct peer *peer) {
     ssize_t got = recv(peer->watcher.fd, peer->target->scratch, IO_BYTES, 0);
     if (got < 0) {
         return errno == EAGAIN;
@@ -139,8 +130,7 @@ static bool peer_receive(struct peer *peer)
     return peer->role->on_bytes(peer, peer->target->scratch, (size_t)got);
 }
 
-static uint32_t peer_interest(const struct peer *peer)
-{
+static uint32_t peer_interest(const struct peer *peer) {
     if (peer->unsent.bytes != NULL) {
         return EPOLLOUT; /* not reading meanwhile bounds what an echo holds */
     }
@@ -148,8 +138,7 @@ static uint32_t peer_interest(const struct peer *peer)
     return source_works ? EPOLLIN | EPOLLOUT : EPOLLIN;
 }
 
-static void peer_on_event(struct watcher *watcher, uint32_t events)
-{
+static void peer_on_event(struct watcher *watcher, uint32_t events) {
     struct peer *peer = (struct peer *)watcher;
     bool alive = true;
     if ((events & EPOLLOUT) != 0 && peer->unsent.bytes != NULL) {
@@ -181,8 +170,7 @@ struct role_listener {
     const struct role *role;
 };
 
-static void on_accept(struct listener *listener, int fd)
-{
+static void on_accept(struct listener *listener, int fd) {
     struct peer *peer = calloc(1, sizeof(*peer));
     if (peer == NULL) {
         close(fd);
@@ -197,8 +185,8 @@ static void on_accept(struct listener *listener, int fd)
     }
 }
 
-static bool start_role(struct target *target, struct role_listener *listeners, const struct role *role, uint64_t ports)
-{
+static bool start_role(struct target *target, struct role_listener *listeners, const struct role *role,
+                       uint64_t ports) {
     printf("%s ", role->name);
     for (uint64_t i = 0; i < ports; i++) {
         listeners[i] = (struct role_listener){
@@ -214,8 +202,7 @@ static bool start_role(struct target *target, struct role_listener *listeners, c
     return true;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static struct role_listener listeners[ROLES][PORTS_MAX];
     struct target target = {.pattern = pattern_new(), .scratch = malloc(IO_BYTES)};
     uint64_t ports = 8;

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-bool unsent_send(struct unsent *unsent, int fd, const uint8_t *bytes, size_t length)
-{
+bool unsent_send(struct unsent *unsent, int fd, const uint8_t *bytes, size_t length) {
     assert(unsent->bytes == NULL);
     ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) {
@@ -26,8 +25,7 @@ bool unsent_send(struct unsent *unsent, int fd, const uint8_t *bytes, size_t len
     return true;
 }
 
-bool unsent_flush(struct unsent *unsent, int fd)
-{
+bool unsent_flush(struct unsent *unsent, int fd) {
     ssize_t sent = send(fd, unsent->bytes + unsent->start, unsent->end - unsent->start, MSG_NOSIGNAL);
     if (sent < 0) {
         return errno == EAGAIN;
@@ -39,8 +37,7 @@ bool unsent_flush(struct unsent *unsent, int fd)
     return true;
 }
 
-void unsent_free(struct unsent *unsent)
-{
+void unsent_free(struct unsent *unsent) {
     free(unsent->bytes);
     *unsent = (struct unsent){.bytes = NULL};
 }

@@ -30,16 +30,16 @@ struct workload {
 struct options {
     const struct workload *workload;
     const struct protocol *protocol;
-    uint64_t port;         /* of the subject */
+    uint64_t port; /* of the subject */
     uint16_t targets[TARGET_PORTS_MAX];
     size_t target_count;
     uint64_t connections;
-    uint64_t tunnels;      /* all in all; idle: per connection */
-    uint64_t size;         /* bulk: bytes per tunnel; latency: bytes per round trip */
-    uint64_t count;        /* how many tunnels, handshakes or round trips */
+    uint64_t tunnels; /* all in all; idle: per connection */
+    uint64_t size;    /* bulk: bytes per tunnel; latency: bytes per round trip */
+    uint64_t count;   /* how many tunnels, handshakes or round trips */
     uint64_t concurrency;
-    uint64_t timeout;      /* seconds for the whole run */
-    bool hold;             /* stages wait for a line on standard input */
+    uint64_t timeout; /* seconds for the whole run */
+    bool hold;        /* stages wait for a line on standard input */
 };
 
 struct run {
