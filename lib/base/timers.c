@@ -83,6 +83,7 @@ void mq_timer_free(mq_timers *timers, mq_timer *timer) {
 
 void mq_timer_set(mq_timers *timers, mq_timer *timer, masque_time due) {
     assert(timer->fire);
+    due = due > timers->earliest ? due : timers->earliest;
     if (timer->place && timer->due == due) {
         return;
     }
@@ -99,9 +100,12 @@ masque_time mq_timers_next(const mq_timers *timers) {
 }
 
 void mq_timers_run(mq_timers *timers, masque_time now) {
-    for (size_t left = timers->count; left > 0 && timers->count && timers->heap[1]->due <= now; left--) {
+    /* What arms itself again for now has its turn in the next call, behind all others. */
+    timers->earliest = now + 1;
+    while (timers->count && timers->heap[1]->due <= now) {
         mq_timer *timer = timers->heap[1];
         disarm(timers, timer);
         timer->fire(timer, now);
     }
+    timers->earliest = 0;
 }

@@ -21,7 +21,8 @@ typedef struct mq_timers {
     mq_timer **heap; /* heap[1..count] */
     size_t capacity;
     size_t count;
-    size_t reserved; /* timers that exist, armed or not */
+    size_t reserved;      /* timers that exist, armed or not */
+    masque_time earliest; /* what is armed for an earlier moment becomes this */
 } mq_timers;
 
 void mq_timers_init(mq_timers *timers, const masque_allocator *allocator);

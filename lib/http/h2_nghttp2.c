@@ -66,7 +66,10 @@ static int announce(nghttp2_session *session, const masque_limits *limits) {
     if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) != 0) {
         return -1;
     }
-    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)limits->connection_buffer_max);
+    /* h2.c says why it is twice what all streams may hold. */
+    uint64_t window = limits->connection_buffer_max * 2;
+    window = window < INT32_MAX ? window : INT32_MAX;
+    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)window);
 }
 
 nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, const masque_limits *limits,
