@@ -34,6 +34,7 @@ static void sift_down(mq_timers *timers, mq_timer *timer, size_t at) {
 }
 
 static void disarm(mq_timers *timers, mq_timer *timer) {
+    mq_link_remove(&timer->about);
     if (!timer->place) {
         return;
     }
@@ -69,6 +70,7 @@ int mq_timer_init(mq_timers *timers, mq_timer *timer, void (*fire)(mq_timer *tim
     timers->heap = heap;
     timers->reserved++;
     *timer = (mq_timer){.due = MASQUE_NEVER, .fire = fire};
+    mq_link_init(&timer->about);
     return 0;
 }
 
@@ -83,7 +85,6 @@ void mq_timer_free(mq_timers *timers, mq_timer *timer) {
 
 void mq_timer_set(mq_timers *timers, mq_timer *timer, masque_time due) {
     assert(timer->fire);
-    due = due > timers->earliest ? due : timers->earliest;
     if (timer->place && timer->due == due) {
         return;
     }
@@ -100,12 +101,17 @@ masque_time mq_timers_next(const mq_timers *timers) {
 }
 
 void mq_timers_run(mq_timers *timers, masque_time now) {
-    /* What arms itself again for now has its turn in the next call, behind all others. */
-    timers->earliest = now + 1;
+    mq_link due;
+    mq_link_init(&due);
     while (timers->count && timers->heap[1]->due <= now) {
         mq_timer *timer = timers->heap[1];
         disarm(timers, timer);
+        mq_list_append(&due, &timer->about);
+    }
+    /* One that fires may disarm or free another, and what arms itself again waits in the heap. */
+    while (!mq_link_alone(&due)) {
+        mq_timer *timer = MQ_MEMBER(due.next, mq_timer, about);
+        mq_link_remove(&timer->about);
         timer->fire(timer, now);
     }
-    timers->earliest = 0;
 }

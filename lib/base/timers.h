@@ -8,11 +8,13 @@
 #ifndef MQ_BASE_TIMERS_H
 #define MQ_BASE_TIMERS_H
 
+#include "base/list.h"
 #include "base/memory.h"
 
 typedef struct mq_timer {
     masque_time due;
-    size_t place; /* in the heap, from 1; 0: not armed */
+    size_t place;  /* in the heap, from 1; 0: not armed, or about to fire */
+    mq_link about; /* in mq_timers_run(): in the list of those that are due */
     void (*fire)(struct mq_timer *timer, masque_time now);
 } mq_timer;
 
@@ -21,8 +23,7 @@ typedef struct mq_timers {
     mq_timer **heap; /* heap[1..count] */
     size_t capacity;
     size_t count;
-    size_t reserved;      /* timers that exist, armed or not */
-    masque_time earliest; /* what is armed for an earlier moment becomes this */
+    size_t reserved; /* timers that exist, armed or not */
 } mq_timers;
 
 void mq_timers_init(mq_timers *timers, const masque_allocator *allocator);

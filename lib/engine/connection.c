@@ -180,9 +180,8 @@ static void on_finished(void *owner, mq_stream *stream) {
 }
 
 static void on_closed(void *owner, mq_stream *stream, bool reset) {
-    mq_tunnel *tunnel = mq_tunnel_of(stream);
     (void)owner;
-    mq_tunnel_client_gone(tunnel, !reset && tunnel->client_finished);
+    mq_tunnel_client_gone(mq_tunnel_of(stream), !reset);
 }
 
 static void on_sent(void *owner, mq_stream *stream, size_t length) {

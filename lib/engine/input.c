@@ -42,8 +42,7 @@ static void take_close_notify(mq_conn *conn) {
     bool h2 = mq_tls_stream_is_h2(&conn->tls);
     conn->session->ops->input_end(conn->session);
     if (h2) {
-        /* An authenticated end of all that the client has to say: its targets get a FIN
-           (a transport that ends without it gives them a RST). No frame will follow. */
+        /* No frame will follow, so no stream can end in order but what already did. */
         mq_conn_begin_close(conn, 0);
     }
 }

@@ -131,13 +131,14 @@ void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
     if (tunnel->ended) {
         return;
     }
+    /* Only END_STREAM, or HTTP/1.1's close_notify, says that these were all the bytes. */
+    clean = clean && tunnel->client_finished;
     bool delivers = clean && !tunnel->opening && tunnel->incoming.bytes > 0;
     if (delivers) {
         mq_session *session = tunnel->stream.session;
         if (session) {
             session->ops->reset(session, &tunnel->stream);
         }
-        tunnel->client_finished = true;
         conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
         mq_queue_clear(&tunnel->stream.outgoing, &conn->engine->pool);
         conn->lingering += !tunnel->lingering;
