@@ -407,7 +407,7 @@ void mq_conn_settle(mq_conn *conn) {
     }
     bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
     if (conn->state == MQ_CONN_OPEN && (too_many_failures || conn->session->ops->is_done(conn->session))) {
-        mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : 0);
+        mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : conn->session->error);
     }
     settle_closing(conn);
     if (conn->state == MQ_CONN_LINGER && conn->input_ended) {

@@ -2,9 +2,7 @@
  * http/h2.c: HTTP/2 behind session.h, on nghttp2.
  *
  * nghttp2 keeps the protocol; here are the limits it leaves to its user (header
- * fields and bytes), flow control, and the way of bytes: a DATA frame's header
- * is written into the nine bytes before its payload, so that both are one TLS
- * record without a copy.
+ * fields and bytes, resets, useless frames) and flow control. h2_output.c writes.
  *
  * Flow control. Every stream begins with 64 KiB. Its window doubles when its
  * target took a whole window within WINDOW_PERIOD, as long as all windows that
@@ -16,183 +14,65 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/bucket.h"
-#include "http/h2_head.h"
-#include "http/h2_nghttp2.h"
-#include "http/session.h"
+#include "http/h2_session.h"
 
 /* RFC 9113 6.9.2: what a stream begins with. */
 #define INITIAL_WINDOW 65535u
 /* A window taken in this time may be what limits the client: good up to a round
    trip of a second. */
 #define WINDOW_PERIOD MASQUE_SECOND
-/* Frames up to this size are gathered into one record with their neighbours. */
-#define GATHER_MAX 2048u
 
-typedef struct h2_session {
-    mq_session base;
-    nghttp2_session *ng;
-    mq_h2_head head;
-    bool dead;        /* nghttp2 failed: it is never called again */
-    int fatal;        /* a masque_error raised inside a callback */
-    mq_bucket resets; /* streams that ended so, theirs and ours */
-    uint32_t open_streams;
-    uint64_t granted;   /* sum of the open streams' windows */
-    mq_block *block;    /* during input */
-    mq_tls_stream *tls; /* during output, with the two below */
-    uint8_t *gathered;
-    size_t gathered_length;
-} h2_session;
-
-static h2_session *h2_of(mq_session *session) {
-    return (h2_session *)session;
+static mq_h2_session *h2_of(mq_session *session) {
+    return (mq_h2_session *)session;
 }
 
 /* nghttp2 ran out of memory: the connection can't go on. */
-static void note(h2_session *h2, int code) {
+static void note(mq_h2_session *h2, int code) {
     if (nghttp2_is_fatal(code)) {
         h2->fatal = code == NGHTTP2_ERR_NOMEM ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_PROTOCOL;
         h2->base.must_abort = true;
     }
 }
 
-static void reset_stream(h2_session *h2, int32_t id, uint32_t code) {
+static void reset_stream(mq_h2_session *h2, int32_t id, uint32_t code) {
     note(h2, nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, id, code));
 }
 
-static mq_stream *find_stream(nghttp2_session *ng, int32_t id) {
-    return nghttp2_session_get_stream_user_data(ng, id);
-}
+/* --- what was written ------------------------------------------------------------- */
 
-/* --- output: nghttp2 asks for frames to be written ----------------------------- */
-
-static int flush_gathered(h2_session *h2) {
-    if (h2->gathered_length == 0) {
-        return 0;
+/* nghttp2 says goodbye by itself when the client breaks the protocol. */
+static void note_goaway(mq_h2_session *h2, uint32_t code) {
+    if (code != NGHTTP2_NO_ERROR && h2->base.error == 0) {
+        h2->base.error = code == NGHTTP2_ENHANCE_YOUR_CALM ? MASQUE_ERR_FLOOD : MASQUE_ERR_PROTOCOL;
     }
-    int error = mq_tls_stream_write(h2->tls, h2->gathered, h2->gathered_length);
-    h2->gathered_length = 0;
-    h2->fatal = error ? error : h2->fatal;
-    return error;
-}
-
-static int gather(h2_session *h2, const uint8_t *bytes, size_t length) {
-    if (h2->gathered_length + length > MQ_RECORD_MAX && flush_gathered(h2)) {
-        return h2->fatal;
-    }
-    memcpy(h2->gathered + h2->gathered_length, bytes, length);
-    h2->gathered_length += length;
-    return 0;
-}
-
-static bool has_room(const h2_session *h2) {
-    return mq_tls_stream_has_room(h2->tls);
-}
-
-static nghttp2_ssize on_send(nghttp2_session *ng, const uint8_t *bytes, size_t length, int flags, void *user) {
-    h2_session *h2 = user;
-    (void)ng;
-    (void)flags;
-    if (!has_room(h2)) {
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
-    size_t take = length < MQ_RECORD_MAX ? length : MQ_RECORD_MAX;
-    return gather(h2, bytes, take) ? NGHTTP2_ERR_CALLBACK_FAILURE : (nghttp2_ssize)take;
-}
-
-/* A frame of one slice at most: its header has room only before a slice. */
-static nghttp2_ssize on_read_length(nghttp2_session *ng, uint8_t type, int32_t id, int32_t connection_window,
-                                    int32_t stream_window, uint32_t frame_max, void *user) {
-    (void)ng;
-    (void)type;
-    (void)id;
-    (void)user;
-    nghttp2_ssize length = MQ_BLOCK_PAYLOAD;
-    length = length < connection_window ? length : connection_window;
-    length = length < stream_window ? length : stream_window;
-    return (uint32_t)length < frame_max ? length : (nghttp2_ssize)frame_max;
-}
-
-static nghttp2_ssize on_read(nghttp2_session *ng, int32_t id, uint8_t *buffer, size_t length, uint32_t *flags,
-                             nghttp2_data_source *source, void *user) {
-    const mq_stream *stream = find_stream(ng, id);
-    (void)buffer;
-    (void)source;
-    if (!stream) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    if (!has_room(user)) {
-        return NGHTTP2_ERR_PAUSE;
-    }
-    const mq_slice *slice = mq_queue_first(&stream->outgoing);
-    if (!slice) {
-        *flags |= stream->outgoing_end ? NGHTTP2_DATA_FLAG_EOF : 0u;
-        return stream->outgoing_end ? 0 : NGHTTP2_ERR_DEFERRED;
-    }
-    size_t have = slice->end - slice->start;
-    size_t take = have < length ? have : length;
-    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (stream->outgoing_end && take == stream->outgoing.bytes) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-    }
-    return (nghttp2_ssize)take;
-}
-
-static int write_data_frame(h2_session *h2, const mq_slice *slice, const uint8_t *header, size_t length) {
-    uint8_t *payload = slice->block->bytes + slice->start;
-    if (MQ_BLOCK_HEADROOM + length <= GATHER_MAX || slice->start < MQ_BLOCK_HEADROOM) {
-        return gather(h2, header, MQ_BLOCK_HEADROOM) || gather(h2, payload, length);
-    }
-    if (flush_gathered(h2)) {
-        return h2->fatal;
-    }
-    memcpy(payload - MQ_BLOCK_HEADROOM, header, MQ_BLOCK_HEADROOM);
-    h2->fatal = mq_tls_stream_write(h2->tls, payload - MQ_BLOCK_HEADROOM, MQ_BLOCK_HEADROOM + length);
-    return h2->fatal;
-}
-
-static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header, size_t length,
-                        nghttp2_data_source *source, void *user) {
-    h2_session *h2 = user;
-    (void)source;
-    mq_stream *stream = find_stream(ng, frame->hd.stream_id);
-    if (!stream) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    }
-    if (length == 0) {
-        return gather(h2, header, MQ_BLOCK_HEADROOM) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-    }
-    const mq_slice *slice = mq_queue_first(&stream->outgoing);
-    assert(slice && length <= slice->end - slice->start);
-    if (write_data_frame(h2, slice, header, length)) {
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
-    mq_queue_drop(&stream->outgoing, h2->base.pool, length);
-    h2->base.events->sent(h2->base.owner, stream, length);
-    return 0;
 }
 
 static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
-    (void)user;
-    if (frame->hd.type == NGHTTP2_DATA && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-        mq_stream *stream = find_stream(ng, frame->hd.stream_id);
-        if (stream) {
-            stream->end_sent = true;
-        }
+    mq_h2_session *h2 = user;
+    int32_t id = frame->hd.stream_id;
+    mq_stream *stream = id > 0 ? mq_h2_find_stream(ng, id) : NULL;
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        note_goaway(h2, frame->goaway.error_code);
+    } else if (stream && frame->hd.type == NGHTTP2_DATA && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        stream->end_sent = true;
+    } else if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+               nghttp2_session_get_stream_remote_close(ng, id) == 0) {
+        /* Refused, and the client may go on: tell it to stop (RFC 9113 8.1). */
+        reset_stream(h2, id, NGHTTP2_NO_ERROR);
     }
     return 0;
 }
 
 /* --- input: nghttp2 reports frames ----------------------------------------------- */
 
-static void drop_head(h2_session *h2) {
+static void drop_head(mq_h2_session *h2) {
     if (mq_h2_head_drop(&h2->head)) {
         h2->base.events->head_ends(h2->base.owner);
     }
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
-    h2_session *h2 = user;
+    mq_h2_session *h2 = user;
     (void)ng;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         return 0;
@@ -207,7 +87,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
                      const uint8_t *value, size_t value_length, uint8_t flags, void *user) {
-    h2_session *h2 = user;
+    mq_h2_session *h2 = user;
     (void)ng;
     (void)flags;
     if (!mq_h2_head_is(&h2->head, frame->hd.stream_id)) {
@@ -235,7 +115,7 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-static void finish_request(h2_session *h2, int32_t id) {
+static void finish_request(mq_h2_session *h2, int32_t id) {
     if (!mq_h2_head_is(&h2->head, id)) {
         return;
     }
@@ -250,9 +130,46 @@ static void finish_request(h2_session *h2, int32_t id) {
     mq_h2_head_drop(&h2->head);
 }
 
+static int count_glitch(mq_h2_session *h2) {
+    const masque_limits *limits = h2->base.limits;
+    if (mq_bucket_take(&h2->glitches, h2->base.now, limits->glitches_rate, limits->glitches_burst)) {
+        return 0;
+    }
+    h2->fatal = MASQUE_ERR_FLOOD;
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int code, void *user) {
+    (void)ng;
+    (void)frame;
+    (void)code;
+    return count_glitch(user);
+}
+
+/* What no tunnel needs often: a client that sends many is up to something. */
+static bool is_glitch(const nghttp2_frame *frame) {
+    bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
+    switch (frame->hd.type) {
+    case NGHTTP2_PING:
+    case NGHTTP2_SETTINGS:
+        return !ack;
+    case NGHTTP2_DATA:
+        return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM:
+    case NGHTTP2_WINDOW_UPDATE:
+        return false;
+    default:
+        return true; /* PRIORITY, PRIORITY_UPDATE, GOAWAY, … */
+    }
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
-    h2_session *h2 = user;
+    mq_h2_session *h2 = user;
     int32_t id = frame->hd.stream_id;
+    if (is_glitch(frame) && count_glitch(h2)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
@@ -265,14 +182,14 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
             return 0;
         }
     }
-    mq_stream *stream = find_stream(ng, id);
+    mq_stream *stream = mq_h2_find_stream(ng, id);
     if (stream && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         h2->base.events->finished(h2->base.owner, stream);
     }
     return 0;
 }
 
-static void forget_stream(h2_session *h2, mq_stream *stream) {
+static void forget_stream(mq_h2_session *h2, mq_stream *stream) {
     assert(h2->granted >= stream->window && h2->open_streams > 0);
     h2->granted -= stream->window;
     h2->open_streams--;
@@ -280,20 +197,18 @@ static void forget_stream(h2_session *h2, mq_stream *stream) {
 }
 
 /* The stream is over for us; the owner hears of it. */
-static void lose_stream(h2_session *h2, mq_stream *stream, bool reset) {
+static void lose_stream(mq_h2_session *h2, mq_stream *stream, bool reset) {
     nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
     forget_stream(h2, stream);
     h2->base.events->closed(h2->base.owner, stream, reset);
 }
 
 static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user) {
-    h2_session *h2 = user;
-    mq_stream *stream = find_stream(ng, id);
+    mq_h2_session *h2 = user;
+    mq_stream *stream = mq_h2_find_stream(ng, id);
     (void)flags;
     if (!stream) {
-        /* Refused, and the client goes on: tell it to stop (RFC 9113 8.1). */
-        note(h2, nghttp2_session_consume_connection(ng, length));
-        reset_stream(h2, id, NGHTTP2_NO_ERROR);
+        note(h2, nghttp2_session_consume_connection(ng, length)); /* of a stream that was refused */
         return 0;
     }
     uint32_t start = (uint32_t)(bytes - h2->block->bytes);
@@ -307,8 +222,8 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
 }
 
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user) {
-    h2_session *h2 = user;
-    mq_stream *stream = find_stream(ng, id);
+    mq_h2_session *h2 = user;
+    mq_stream *stream = mq_h2_find_stream(ng, id);
     if (stream) {
         lose_stream(h2, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
     }
@@ -327,14 +242,14 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 /* --- session.h --------------------------------------------------------------------- */
 
 static void h2_free(mq_session *session) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     const masque_allocator *allocator = session->allocator;
     mq_h2_head_drop(&h2->head);
     nghttp2_session_del(h2->ng);
     mq_free(allocator, h2);
 }
 
-static int error_of(const h2_session *h2, nghttp2_ssize code) {
+static int error_of(const mq_h2_session *h2, nghttp2_ssize code) {
     if (h2->fatal) {
         return h2->fatal;
     }
@@ -349,7 +264,7 @@ static int error_of(const h2_session *h2, nghttp2_ssize code) {
 }
 
 static int h2_input(mq_session *session, mq_block *block, uint32_t start, uint32_t end) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     if (h2->dead) {
         return MASQUE_ERR_PROTOCOL;
     }
@@ -373,7 +288,7 @@ static bool h2_wants_input(const mq_session *session) {
 }
 
 static int h2_output(mq_session *session, mq_tls_stream *tls) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     uint8_t gathered[MQ_RECORD_MAX];
     if (h2->dead) {
         return 0;
@@ -382,7 +297,7 @@ static int h2_output(mq_session *session, mq_tls_stream *tls) {
     h2->gathered = gathered;
     h2->gathered_length = 0;
     int code = nghttp2_session_send(h2->ng);
-    int error = flush_gathered(h2);
+    int error = mq_h2_flush_gathered(h2);
     h2->tls = NULL;
     h2->gathered = NULL;
     if (code < 0 || error) {
@@ -393,12 +308,12 @@ static int h2_output(mq_session *session, mq_tls_stream *tls) {
 }
 
 static bool h2_wants_output(const mq_session *session) {
-    const h2_session *h2 = (const h2_session *)session;
+    const mq_h2_session *h2 = (const mq_h2_session *)session;
     return !h2->dead && nghttp2_session_want_write(h2->ng);
 }
 
 static void h2_open(mq_session *session, mq_stream *stream, int32_t id) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     stream->session = session;
     stream->id = id;
     stream->window = INITIAL_WINDOW;
@@ -418,7 +333,7 @@ static nghttp2_nv field_of(const char *name, const char *value) {
 
 static int h2_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
     static const char digits[] = "0123456789";
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     unsigned code = mq_response_status(response);
     char status[4] = {digits[code / 100 % 10], digits[code / 10 % 10], digits[code % 10], 0};
     mq_response_text values;
@@ -429,7 +344,7 @@ static int h2_respond(mq_session *session, mq_stream *stream, const mq_response 
         headers[i + 1] = field_of(fields[i].name, fields[i].value);
     }
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
-    nghttp2_data_provider2 provider = {.read_callback = on_read};
+    nghttp2_data_provider2 provider = {.read_callback = mq_h2_on_read};
     int error = nghttp2_submit_response2(h2->ng, stream->id, headers, count + 1, tunnel ? &provider : NULL);
     if (tunnel && !error) {
         return 0;
@@ -447,7 +362,7 @@ static void h2_resume(mq_session *session, mq_stream *stream) {
     nghttp2_session_resume_data(h2_of(session)->ng, stream->id);
 }
 
-static void grow_window(h2_session *h2, mq_stream *stream) {
+static void grow_window(mq_h2_session *h2, mq_stream *stream) {
     const masque_limits *limits = h2->base.limits;
     uint64_t wanted = (uint64_t)stream->window * 2;
     wanted = wanted < limits->stream_window_max ? wanted : limits->stream_window_max;
@@ -463,7 +378,7 @@ static void grow_window(h2_session *h2, mq_stream *stream) {
 }
 
 static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     if (h2->dead) {
         return;
     }
@@ -484,7 +399,7 @@ static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
 }
 
 static void h2_reset(mq_session *session, mq_stream *stream) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
     forget_stream(h2, stream);
     if (!h2->dead) {
@@ -493,7 +408,7 @@ static void h2_reset(mq_session *session, mq_stream *stream) {
 }
 
 static void h2_drain(mq_session *session, bool final) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     if (h2->dead) {
         return;
     }
@@ -506,7 +421,7 @@ static void h2_drain(mq_session *session, bool final) {
 }
 
 static void h2_terminate(mq_session *session, int error) {
-    h2_session *h2 = h2_of(session);
+    mq_h2_session *h2 = h2_of(session);
     uint32_t code = NGHTTP2_PROTOCOL_ERROR;
     if (error == 0 || error == MASQUE_ERR_TIMEOUT || error == MASQUE_ERR_DRAINED) {
         code = NGHTTP2_NO_ERROR;
@@ -521,7 +436,7 @@ static void h2_terminate(mq_session *session, int error) {
 }
 
 static bool h2_is_done(const mq_session *session) {
-    const h2_session *h2 = (const h2_session *)session;
+    const mq_h2_session *h2 = (const mq_h2_session *)session;
     return h2->dead || (!nghttp2_session_want_read(h2->ng) && !nghttp2_session_want_write(h2->ng));
 }
 
@@ -543,20 +458,21 @@ static const mq_session_ops H2_OPS = {
 };
 
 static const mq_h2_callbacks CALLBACKS = {
-    .send = on_send,
-    .read_length = on_read_length,
-    .send_data = on_send_data,
+    .send = mq_h2_on_send,
+    .read_length = mq_h2_on_read_length,
+    .send_data = mq_h2_on_send_data,
     .frame_sent = on_frame_sent,
     .begin_headers = on_begin_headers,
     .header = on_header,
     .invalid_header = on_invalid_header,
     .frame = on_frame,
+    .invalid_frame = on_invalid_frame,
     .data = on_data,
     .stream_close = on_stream_close,
 };
 
 mq_session *mq_h2_new(const mq_session_setup *setup) {
-    h2_session *h2 = mq_zalloc(setup->allocator, sizeof *h2);
+    mq_h2_session *h2 = mq_zalloc(setup->allocator, sizeof *h2);
     if (!h2) {
         return NULL;
     }

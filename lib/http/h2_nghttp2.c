@@ -2,7 +2,10 @@
 
 #include "base/memory.h"
 
-/* What a SETTINGS frame may carry, theirs; we send five. */
+#define NEVER_REACHED (UINT64_C(1) << 40)
+#define GLITCH_MARGIN 10
+
+/* What a SETTINGS frame may carry, theirs; we send four. */
 #define SETTINGS_ENTRIES_MAX 32
 
 static void *memory_malloc(size_t size, void *user) {
@@ -34,6 +37,7 @@ static nghttp2_session_callbacks *make_callbacks(const mq_h2_callbacks *ours) {
     nghttp2_session_callbacks_set_on_header_callback(callbacks, ours->header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, ours->invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, ours->frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, ours->invalid_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, ours->data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, ours->stream_close);
     return callbacks;
@@ -49,8 +53,11 @@ static nghttp2_option *make_options(const masque_limits *limits) {
     nghttp2_option_set_max_continuations(options, limits->continuations_max);
     nghttp2_option_set_max_outbound_ack(options, limits->control_frames_max);
     nghttp2_option_set_max_settings(options, SETTINGS_ENTRIES_MAX);
-    nghttp2_option_set_stream_reset_rate_limit(options, limits->resets_burst, limits->resets_rate);
-    nghttp2_option_set_glitch_rate_limit(options, limits->glitches_burst, limits->glitches_rate);
+    /* These read the system's clock. h2.c counts in the host's time; what only nghttp2
+       can see is left to it, further out. */
+    nghttp2_option_set_stream_reset_rate_limit(options, NEVER_REACHED, NEVER_REACHED);
+    nghttp2_option_set_glitch_rate_limit(options, GLITCH_MARGIN * limits->glitches_burst,
+                                         GLITCH_MARGIN * limits->glitches_rate);
     /* Our answers are short and differ: a compression table would only cost memory. */
     nghttp2_option_set_max_deflate_dynamic_table_size(options, 0);
     return options;

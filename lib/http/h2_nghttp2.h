@@ -17,6 +17,7 @@ typedef struct mq_h2_callbacks {
     nghttp2_on_header_callback header;
     nghttp2_on_invalid_header_callback invalid_header;
     nghttp2_on_frame_recv_callback frame;
+    nghttp2_on_invalid_frame_recv_callback invalid_frame;
     nghttp2_on_data_chunk_recv_callback data;
     nghttp2_on_stream_close_callback stream_close;
 } mq_h2_callbacks;

@@ -94,6 +94,7 @@ struct mq_session {
     mq_pool *pool;
     masque_time now; /* set by the owner before each call */
     bool may_grow;   /* set by the owner: memory allows larger windows */
+    int error;       /* set by the session: why it is done, 0 for an orderly end */
     bool must_abort; /* set by the session: end the transport with a reset, at once */
 };
 

@@ -48,8 +48,13 @@ static bool take_ports(scanner *scan, masque_target_rule *rule) {
 static bool take_address(scanner *scan, masque_target_rule *rule) {
     bool bracket = take(scan, "[");
     const char *start = scan->at;
-    /* Without brackets a colon ends an IPv4 address and belongs to an IPv6 one. */
-    bool ipv4 = !bracket && memchr(start, '.', (size_t)(scan->end - start)) != NULL;
+    /* Without brackets a colon ends an IPv4 address and belongs to an IPv6 one, which
+       has one before its first dot, if any ("::ffff:192.0.2.0"). */
+    const char *first = start;
+    while (first < scan->end && *first != '.' && *first != ':') {
+        first++;
+    }
+    bool ipv4 = !bracket && first < scan->end && *first == '.';
     while (scan->at < scan->end && *scan->at != '/' && *scan->at != ']' && !(ipv4 && *scan->at == ':')) {
         scan->at++;
     }
