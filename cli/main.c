@@ -49,8 +49,8 @@ static bool complete_settings(mqd_settings *settings, mqd_message *message) {
     if (settings->quickstart && !quickstart_prepare(settings, message)) {
         return false;
     }
-    int first;
-    if (settings->listener_count == 0 && service_passed_sockets(&first) == 0) {
+    service_use_passed_addresses(settings);
+    if (settings->listener_count == 0) {
         say(message, "nowhere to listen: give `listen` in the configuration file, or --listen ADDR:PORT");
         return false;
     }

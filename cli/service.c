@@ -4,13 +4,17 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "socket.h"
 
 /* Where systemd's sockets begin (sd_listen_fds(3)). */
 #define FIRST_PASSED 3
@@ -26,7 +30,38 @@ int service_passed_sockets(int *first) {
     return number > 0 && number <= LISTENERS_MAX ? (int)number : 0;
 }
 
+void service_use_passed_addresses(mqd_settings *settings) {
+    int first;
+    int count = service_passed_sockets(&first);
+    if (count == 0) {
+        return;
+    }
+    settings->listener_count = 0;
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_storage storage;
+        socklen_t length = sizeof storage;
+        mqd_listener *listener = &settings->listeners[settings->listener_count];
+        if (getsockname(first + i, (struct sockaddr *)&storage, &length) == 0 &&
+            address_from_sockaddr(&listener->address, (struct sockaddr *)&storage)) {
+            listener->protocols = MASQUE_PROTOCOL_ALL;
+            settings->listener_count++;
+        }
+    }
+}
+
+/* Type=notify-reload wants to know since when (sd_notify(3)). */
+static void complete_state(char *text, size_t size, const char *state) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (strcmp(state, "RELOADING=1") == 0) {
+        snprintf(text, size, "%s\nMONOTONIC_USEC=%lld", state, (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    } else {
+        snprintf(text, size, "%s", state);
+    }
+}
+
 void service_notify(const char *state) {
+    char text[100];
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
@@ -34,6 +69,7 @@ void service_notify(const char *state) {
         return;
     }
     memcpy(address.sun_path, path, length);
+    complete_state(text, sizeof text, state);
     if (path[0] == '@') {
         address.sun_path[0] = 0; /* an abstract name */
     }
@@ -42,7 +78,7 @@ void service_notify(const char *state) {
         return;
     }
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+    ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
     (void)sent; /* a manager that doesn't listen is no reason to stop */
     close(fd);
 }

@@ -11,6 +11,9 @@
    descriptor. Their number, 0 for none. */
 int service_passed_sockets(int *first);
 
+/* Puts the addresses of the passed sockets, if any, in the place of the listeners. */
+void service_use_passed_addresses(mqd_settings *settings);
+
 /* Tells NOTIFY_SOCKET, if set: "READY=1", "RELOADING=1", "STOPPING=1". */
 void service_notify(const char *state);
 

@@ -29,8 +29,8 @@ typedef struct masque_auth_request {
     const masque_address *client; /* as given to masque_accept() */
     /* The one credential of the request: the value of Proxy-Authorization, or of
        Authorization when that is absent (RFC 9110 11.7, 11.6). Split at the
-       first space; the scheme's case is as received, compare it without. Both
-       empty (length 0) when there is none. */
+       first space; see masque_auth_is_scheme(). Both empty (length 0) when there is
+       none. */
     const char *scheme;
     size_t scheme_length;
     const char *credential;
@@ -53,6 +53,9 @@ typedef struct masque_auth_method {
     void (*release)(void *context);
     void *context;
 } masque_auth_method;
+
+/* Is the request's scheme SCHEME? Compared without case (RFC 9110 11.1). For methods. */
+MASQUE_EXTERN bool masque_auth_is_scheme(const masque_auth_request *request, const char *scheme);
 
 /* The longest pre-shared key, in bytes. */
 #define MASQUE_PRESHARED_KEY_MAX 256

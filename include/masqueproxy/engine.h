@@ -95,7 +95,8 @@ MASQUE_EXTERN int masque_conn_feed(masque_engine *engine, masque_conn_id conn, c
    end are due at once. */
 MASQUE_EXTERN int masque_conn_closed(masque_engine *engine, masque_conn_id conn, int error, masque_time now);
 
-/* Ciphertext for the client: fills at most COUNT pieces and returns how many. 0:
+/* Ciphertext for the client: fills at most COUNT pieces and returns how many. May be
+   called at any time, with or without an event. 0:
    there is nothing; MASQUE_EVENT_CONN_OUTPUT says when. The memory is valid
    until the next call for this connection. Pulling again without pulled gives
    the same bytes, perhaps with more behind them. */
@@ -172,7 +173,8 @@ MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id
    call masque_tunnel_pulled() without writing. */
 MASQUE_EXTERN int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
-/* Bytes for the target: fills at most COUNT pieces and returns how many. 0: there
+/* Bytes for the target: fills at most COUNT pieces and returns how many. May be called
+   at any time, with or without an event. 0: there
    is nothing; MASQUE_EVENT_TUNNEL_OUTPUT says when. Valid until pulled. */
 MASQUE_EXTERN size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id tunnel, masque_iovec *pieces,
                                         size_t count);

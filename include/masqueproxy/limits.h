@@ -65,7 +65,7 @@ extern "C" {
     X(handshake_timeout_ms, "handshake-timeout-ms", 10000, 100, 3600000)                                               \
     X(headers_timeout_ms, "headers-timeout-ms", 10000, 100, 3600000)                                                   \
     X(idle_timeout_ms, "idle-timeout-ms", 56000, 100, 86400000)                                                        \
-    /* Bytes wait for the client and it takes none (TCP, or a closed HTTP/2 window). */                                \
+    /* Bytes wait for the client and it takes none (TCP, or a closed HTTP/2 window). A target may be slow: none. */    \
     X(write_stall_timeout_ms, "write-stall-timeout-ms", 30000, 100, 86400000)                                          \
     /* A name's addresses; all dials of a request together. */                                                         \
     X(resolve_timeout_ms, "resolve-timeout-ms", 10000, 100, 3600000)                                                   \

@@ -61,23 +61,10 @@ int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key,
     return 0;
 }
 
-static bool is_scheme(const char *text, size_t length) {
-    static const char name[] = "preshared";
-    if (length != sizeof name - 1) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i++) {
-        if ((text[i] | 0x20) != name[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 masque_verdict mq_preshared_check(void *context, const masque_auth_request *request) {
     const mq_preshared *preshared = context;
     uint8_t digest[MQ_SECRET_DIGEST_LENGTH];
-    if (!is_scheme(request->scheme, request->scheme_length)) {
+    if (!masque_auth_is_scheme(request, "preshared")) {
         return MASQUE_AUTH_NEXT;
     }
     if (request->credential_length > MASQUE_PRESHARED_KEY_MAX) {

@@ -9,8 +9,10 @@
 
 #include "engine/engine.h"
 
-/* What every tunnel may hold for its client, however full the connection is. */
-#define FAIR_SHARE 65536u
+/* What every tunnel may hold for its client, however full the connection is: all
+   shares together fill half of the connection's buffer at most. */
+#define FAIR_SHARE_MAX 65536u
+#define FAIR_SHARE_MIN 1024u
 
 static const masque_limits *limits_of(const mq_tunnel *tunnel) {
     return &tunnel->conn->setup->config->limits;
@@ -229,12 +231,19 @@ int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id id, size_t leng
 
 /* --- target to client --------------------------------------------------------------------- */
 
+static size_t fair_share(const masque_limits *limits) {
+    uint64_t share = limits->connection_buffer_max / 2 / limits->tunnels_per_connection_max;
+    share = share < FAIR_SHARE_MAX ? share : FAIR_SHARE_MAX;
+    return share > FAIR_SHARE_MIN ? share : FAIR_SHARE_MIN;
+}
+
 static size_t room_for_client(const mq_tunnel *tunnel) {
     const masque_limits *limits = limits_of(tunnel);
     const masque_engine *engine = tunnel->conn->engine;
     bool crowded = tunnel->conn->outgoing_bytes >= limits->connection_buffer_max / 2 || mq_engine_is_past(engine, 80);
     size_t limit = limits->tunnel_buffer_max;
-    limit = crowded && limit > FAIR_SHARE ? FAIR_SHARE : limit;
+    size_t share = fair_share(limits);
+    limit = crowded && limit > share ? share : limit;
     if (mq_engine_is_past(engine, 100)) {
         limit = 0;
     }

@@ -4,7 +4,7 @@
  * nghttp2 keeps the protocol; here are the limits it leaves to its user (header
  * fields and bytes, resets, useless frames) and flow control. h2_output.c writes.
  *
- * Flow control. Every stream begins with 64 KiB. Its window doubles when its
+ * Flow control. Every stream begins with 64 KiB or less. Its window doubles when its
  * target took a whole window within WINDOW_PERIOD, as long as all windows that
  * streams have or may still get add up to connection_buffer_max at most. The
  * connection's own window is twice that, for nghttp2 announces credit only when
@@ -16,8 +16,6 @@
 
 #include "http/h2_session.h"
 
-/* RFC 9113 6.9.2: what a stream begins with. */
-#define INITIAL_WINDOW 65535u
 /* A window taken in this time may be what limits the client: good up to a round
    trip of a second. */
 #define WINDOW_PERIOD MASQUE_SECOND
@@ -316,7 +314,7 @@ static void h2_open(mq_session *session, mq_stream *stream, int32_t id) {
     mq_h2_session *h2 = h2_of(session);
     stream->session = session;
     stream->id = id;
-    stream->window = INITIAL_WINDOW;
+    stream->window = mq_h2_initial_window(session->limits);
     stream->window_since = session->now;
     h2->granted += stream->window;
     h2->open_streams++;
@@ -367,7 +365,7 @@ static void grow_window(mq_h2_session *h2, mq_stream *stream) {
     uint64_t wanted = (uint64_t)stream->window * 2;
     wanted = wanted < limits->stream_window_max ? wanted : limits->stream_window_max;
     uint64_t idle_streams = limits->tunnels_per_connection_max - h2->open_streams;
-    uint64_t committed = h2->granted + idle_streams * INITIAL_WINDOW;
+    uint64_t committed = h2->granted + idle_streams * mq_h2_initial_window(limits);
     if (wanted <= stream->window || committed + (wanted - stream->window) > limits->connection_buffer_max) {
         return;
     }

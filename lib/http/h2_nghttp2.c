@@ -2,10 +2,12 @@
 
 #include "base/memory.h"
 
+#define WINDOW_MAX 65535u
+#define WINDOW_MIN 1024u
 #define NEVER_REACHED (UINT64_C(1) << 40)
 #define GLITCH_MARGIN 10
 
-/* What a SETTINGS frame may carry, theirs; we send four. */
+/* What a SETTINGS frame may carry, theirs; we send five. */
 #define SETTINGS_ENTRIES_MAX 32
 
 static void *memory_malloc(size_t size, void *user) {
@@ -63,9 +65,16 @@ static nghttp2_option *make_options(const masque_limits *limits) {
     return options;
 }
 
+uint32_t mq_h2_initial_window(const masque_limits *limits) {
+    uint64_t share = limits->connection_buffer_max / limits->tunnels_per_connection_max;
+    share = share < WINDOW_MAX ? share : WINDOW_MAX;
+    return (uint32_t)(share > WINDOW_MIN ? share : WINDOW_MIN);
+}
+
 static int announce(nghttp2_session *session, const masque_limits *limits) {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->tunnels_per_connection_max},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, mq_h2_initial_window(limits)},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes_max},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},

@@ -22,6 +22,10 @@ typedef struct mq_h2_callbacks {
     nghttp2_on_stream_close_callback stream_close;
 } mq_h2_callbacks;
 
+/* What the window of a stream begins with: 64 KiB (RFC 9113 6.9.2), or less where so
+   many streams would hold more than the connection may. */
+uint32_t mq_h2_initial_window(const masque_limits *limits);
+
 /* ALLOCATOR must outlive the session. NULL without memory. */
 nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *callbacks, const masque_limits *limits,
                                    const masque_allocator *allocator, void *user);
