@@ -210,11 +210,12 @@ static void translate(const char *problem, char *text, size_t size) {
         {"Expecting MAPPING", "expected keys with values, such as { key: value }", false},
         {"Expecting STRING", "expected one value", false},
         {"Expecting SCALAR", "expected one value", false},
+        {"Expecting UINT", "expected a whole number", false},
         {"Invalid uint64_t value: ", "expected a whole number, not ", true},
         {"Missing required mapping field: ", "this key is missing: ", true},
         {"Mapping field already seen: ", "this key is there twice: ", true},
         {"STRING length <", "is empty", false},
-        {"STRING length >", "is too long", false},
+        {"STRING length > ", "is too long; the most is ", true},
         {"libyaml: ", "no YAML: ", true},
     };
     snprintf(text, size, "%s", problem);

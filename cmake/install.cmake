@@ -17,6 +17,8 @@ else()
   set(pc_private_libs "")
   set(pc_private_requires "libnghttp2 wolfssl")
 endif()
+# Relative to itself, so that the tree may be installed, or moved, anywhere.
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/masqueproxy.pc.in ${PROJECT_BINARY_DIR}/masqueproxy.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/masqueproxy.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

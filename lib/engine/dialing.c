@@ -113,33 +113,47 @@ static void time_out(mq_tunnel *tunnel) {
     mq_door_answer(tunnel, dialing ? MQ_REFUSAL_DIAL_TIMEOUT : MQ_REFUSAL_NAME_TIMEOUT);
 }
 
-void mq_dialing_go_on(mq_tunnel *tunnel) {
+/* Starts what may start now. False when the tunnel was answered. */
+static bool start_due(mq_tunnel *tunnel, mq_dial_step *step, masque_time *until) {
     mq_opening *opening = tunnel->opening;
-    masque_engine *engine = tunnel->conn->engine;
-    masque_time now = engine->now;
+    masque_time now = tunnel->conn->engine->now;
     masque_address address;
-    masque_time until = MASQUE_NEVER;
-    mq_dial_step step = MQ_DIAL_WAIT;
-    if (now >= phase_end(tunnel) && !(opening->phase == MQ_PHASE_RESOLVE && opening->dial.ipv4.count > 0)) {
-        time_out(tunnel);
-        return;
-    }
-    while (!waits_for_place(tunnel)) {
-        step = mq_dial_next(&opening->dial, now, &address, &until);
-        if (step != MQ_DIAL_START) {
+    *step = MQ_DIAL_WAIT;
+    *until = MASQUE_NEVER;
+    while (!mq_dial_has_address(&opening->dial) || !waits_for_place(tunnel)) {
+        *step = mq_dial_next(&opening->dial, now, &address, until);
+        if (*step != MQ_DIAL_START) {
             break;
         }
         enter_dial_phase(opening, now);
         if (!start_attempt(tunnel, &address)) {
             mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
-            return;
+            return false;
         }
+    }
+    return true;
+}
+
+void mq_dialing_go_on(mq_tunnel *tunnel) {
+    mq_opening *opening = tunnel->opening;
+    masque_engine *engine = tunnel->conn->engine;
+    mq_dial_step step;
+    masque_time until;
+    /* With an address the look-up is over in time, however long a place is waited for. */
+    bool resolved = opening->phase == MQ_PHASE_RESOLVE && mq_dial_has_address(&opening->dial);
+    if (engine->now >= phase_end(tunnel) && !resolved) {
+        time_out(tunnel);
+        return;
+    }
+    if (!start_due(tunnel, &step, &until)) {
+        return;
     }
     if (step == MQ_DIAL_FAIL) {
         mq_door_answer(tunnel, mq_dial_refusal(&opening->dial));
         return;
     }
-    masque_time end = phase_end(tunnel);
+    resolved = opening->phase == MQ_PHASE_RESOLVE && mq_dial_has_address(&opening->dial);
+    masque_time end = resolved ? MASQUE_NEVER : phase_end(tunnel);
     mq_timer_set(&engine->timers, &opening->timer, until < end ? until : end);
 }
 

@@ -145,27 +145,28 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 }
 
 /* What no tunnel needs often: a client that sends many is up to something. */
-static bool is_glitch(const nghttp2_frame *frame) {
-    bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
-    switch (frame->hd.type) {
+static bool is_glitch(const nghttp2_frame_hd *header) {
+    switch (header->type) {
     case NGHTTP2_PING:
     case NGHTTP2_SETTINGS:
-        return !ack;
+        return !(header->flags & NGHTTP2_FLAG_ACK);
     case NGHTTP2_DATA:
-        return frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+        return header->length == 0 && !(header->flags & NGHTTP2_FLAG_END_STREAM);
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_WINDOW_UPDATE:
         return false;
     default:
-        return true; /* PRIORITY, PRIORITY_UPDATE, GOAWAY, … */
+        return true; /* GOAWAY, PRIORITY_UPDATE, …; nghttp2 hides PRIORITY and unknown types */
     }
 }
 
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user) {
     mq_h2_session *h2 = user;
     int32_t id = frame->hd.stream_id;
-    if (is_glitch(frame) && count_glitch(h2)) {
+    bool first_settings = frame->hd.type == NGHTTP2_SETTINGS && !h2->settings_seen;
+    h2->settings_seen = h2->settings_seen || first_settings;
+    if (!first_settings && is_glitch(&frame->hd) && count_glitch(h2)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {

@@ -17,6 +17,7 @@ typedef struct mq_h2_session {
     bool dead;          /* nghttp2 failed: it is never called again */
     int fatal;          /* a masque_error raised inside a callback */
     mq_bucket resets;   /* streams that ended so, theirs and ours */
+    bool settings_seen; /* the client's first, which is none of these: */
     mq_bucket glitches; /* frames that are legal but of no use */
     uint32_t open_streams;
     uint64_t granted;   /* sum of the open streams' windows */

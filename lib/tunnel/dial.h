@@ -62,6 +62,11 @@ mq_dial_step mq_dial_next(mq_dial *dial, masque_time now, masque_address *addres
 /* An attempt failed. The next one may start at once (RFC 8305 5). */
 void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now);
 
+/* True while there is an address that wasn't tried. */
+static inline bool mq_dial_has_address(const mq_dial *dial) {
+    return dial->ipv6.next < dial->ipv6.count || dial->ipv4.next < dial->ipv4.count;
+}
+
 /* True while a look-up is not answered. */
 static inline bool mq_dial_is_resolving(const mq_dial *dial) {
     return !dial->ipv6.answered || !dial->ipv4.answered;
