@@ -158,11 +158,32 @@ static void ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *nam
     ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_answer, question);
 }
 
+/* RFC 6761 6.3: these are this machine, no server is asked. (c-ares 1.18 would leak
+   the name.) Whether it may be dialed is the policy's matter, as ever. */
+static bool is_localhost(const char *name) {
+    static const char suffix[] = ".localhost";
+    size_t length = strlen(name);
+    return strcmp(name, suffix + 1) == 0 ||
+           (length >= sizeof suffix && strcmp(name + length - (sizeof suffix - 1), suffix) == 0);
+}
+
+static void answer_localhost(mqd_resolver *resolver, masque_tunnel_id tunnel) {
+    const masque_address addresses[] = {{.ip = {[15] = 1}, .family = MASQUE_IPV6},
+                                        {.ip = {127, 0, 0, 1}, .family = MASQUE_IPV4}};
+    masque_engine *engine = resolver->worker->engine;
+    masque_resolved(engine, tunnel, MASQUE_IPV6, MASQUE_LOOKUP_OK, addresses, 2, worker_now());
+    masque_resolved(engine, tunnel, MASQUE_IPV4, MASQUE_LOOKUP_OK, addresses, 2, worker_now());
+}
+
 void resolver_ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name) {
     /* A copy: the first answer may come at once and end the tunnel with its name. */
     char copy[256];
     strncpy(copy, name, sizeof copy - 1);
     copy[sizeof copy - 1] = 0;
+    if (is_localhost(copy)) {
+        answer_localhost(resolver, tunnel);
+        return;
+    }
     ask(resolver, tunnel, copy, MASQUE_IPV6);
     ask(resolver, tunnel, copy, MASQUE_IPV4);
     set_timer(resolver);
