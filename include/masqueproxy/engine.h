@@ -224,7 +224,8 @@ MASQUE_EXTERN bool masque_next_event(masque_engine *engine, masque_event *event)
 /* The moment at which masque_tick() is due, or MASQUE_NEVER. */
 MASQUE_EXTERN masque_time masque_deadline(const masque_engine *engine);
 
-/* Lets time pass: everything due at NOW happens. Early calls are harmless. */
+/* Lets time pass: everything due at NOW happens. What that makes due at once waits for
+   the next call: masque_deadline() says so. Early calls are harmless. */
 MASQUE_EXTERN void masque_tick(masque_engine *engine, masque_time now);
 
 /* Begins to drain: no new connections; HTTP/2 clients get GOAWAY (RFC 9113 6.8),

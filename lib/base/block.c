@@ -17,22 +17,35 @@ void mq_pool_free(mq_pool *pool) {
     pool->spare_count = 0;
 }
 
+static mq_block *begin(mq_pool *pool, mq_block *block, uint32_t capacity) {
+    block->next = NULL;
+    block->references = 1;
+    block->used = 0;
+    block->capacity = capacity;
+    pool->live++;
+    pool->live_bytes += sizeof *block + capacity;
+    return block;
+}
+
 mq_block *mq_block_new(mq_pool *pool) {
     mq_block *block = pool->spare;
     if (block) {
         pool->spare = block->next;
         pool->spare_count--;
     } else {
-        block = mq_alloc(pool->allocator, sizeof *block);
+        block = mq_alloc(pool->allocator, sizeof *block + MQ_BLOCK_SIZE);
         if (!block) {
             return NULL;
         }
     }
-    block->next = NULL;
-    block->references = 1;
-    block->used = 0;
-    pool->live++;
-    return block;
+    return begin(pool, block, MQ_BLOCK_SIZE);
+}
+
+mq_block *mq_block_new_small(mq_pool *pool, uint32_t length) {
+    assert(length <= MQ_SMALL_MAX);
+    uint32_t capacity = MQ_BLOCK_HEADROOM + length;
+    mq_block *block = mq_alloc(pool->allocator, sizeof *block + capacity);
+    return block ? begin(pool, block, capacity) : NULL;
 }
 
 void mq_block_release(mq_pool *pool, mq_block *block) {
@@ -41,7 +54,8 @@ void mq_block_release(mq_pool *pool, mq_block *block) {
         return;
     }
     pool->live--;
-    if (pool->spare_count >= MQ_POOL_SPARE_MAX) {
+    pool->live_bytes -= sizeof *block + block->capacity;
+    if (pool->spare_count >= MQ_POOL_SPARE_MAX || block->capacity < MQ_BLOCK_SIZE) {
         mq_free(pool->allocator, block);
         return;
     }
@@ -100,33 +114,39 @@ mq_block *mq_queue_open_tail(const mq_queue *queue) {
     }
     const mq_slice *last = slice_at(queue, queue->count - 1);
     mq_block *block = last->block;
-    bool ours = block->references == 1 && block->used == last->end && block->used < MQ_BLOCK_SIZE;
+    bool ours = block->references == 1 && block->used == last->end && block->used < block->capacity;
     return ours ? block : NULL;
+}
+
+bool mq_queue_ends_with(const mq_queue *queue, const mq_block *block) {
+    const mq_slice *last = queue->count ? slice_at(queue, queue->count - 1) : NULL;
+    return last && last->block == block && last->end == block->used;
 }
 
 void mq_queue_extend_tail(mq_queue *queue, uint32_t length) {
     mq_slice *last = slice_at(queue, queue->count - 1);
-    assert(last->block->used == last->end && length <= MQ_BLOCK_SIZE - last->end);
+    assert(last->block->used == last->end && length <= last->block->capacity - last->end);
     last->block->used += length;
     last->end += length;
     queue->bytes += length;
 }
 
 /* Copies behind the last slice, in a block of the queue's own. */
-static int append_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length) {
+int mq_queue_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length) {
     mq_block *tail = mq_queue_open_tail(queue);
-    if (tail && MQ_BLOCK_SIZE - tail->used >= length) {
+    if (tail && tail->capacity - tail->used >= length) {
         memcpy(tail->bytes + tail->used, bytes, length);
         mq_queue_extend_tail(queue, length);
         return 0;
     }
-    mq_block *own = mq_block_new(pool);
+    bool small = queue->count == 0 && length <= MQ_SMALL_MAX;
+    mq_block *own = small ? mq_block_new_small(pool, length) : mq_block_new(pool);
     if (!own) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    memcpy(own->bytes, bytes, length);
-    own->used = length;
-    int error = mq_queue_push(queue, pool, own, 0, length);
+    memcpy(own->bytes + MQ_BLOCK_HEADROOM, bytes, length);
+    own->used = MQ_BLOCK_HEADROOM + length;
+    int error = mq_queue_push(queue, pool, own, MQ_BLOCK_HEADROOM, own->used);
     if (error) {
         mq_block_release(pool, own);
     }
@@ -134,8 +154,8 @@ static int append_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uin
 }
 
 int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end) {
-    if (queue->count && end - start <= MQ_COPY_MAX) {
-        return append_copy(queue, pool, block->bytes + start, end - start);
+    if (end - start <= (queue->count ? MQ_COPY_MAX : MQ_SMALL_MAX)) {
+        return mq_queue_copy(queue, pool, block->bytes + start, end - start);
     }
     block->references++;
     int error = mq_queue_push(queue, pool, block, start, end);

@@ -23,14 +23,18 @@
 /* Pieces up to this size are copied behind the last slice where they can be;
    a bound on memory held a byte: 8 times at worst. */
 #define MQ_COPY_MAX 4096u
+/* A first piece up to this size gets a block of its own of that size: what a stalled
+   tunnel holds for a byte or two is no full block. Room for the headroom beside it. */
+#define MQ_SMALL_MAX 1024u
 /* Blocks a pool keeps for reuse: 1 MiB. */
 #define MQ_POOL_SPARE_MAX 64u
 
 typedef struct mq_block {
     struct mq_block *next; /* in the pool */
     uint32_t references;
-    uint32_t used; /* end of the bytes written, <= MQ_BLOCK_SIZE */
-    uint8_t bytes[MQ_BLOCK_SIZE];
+    uint32_t used;     /* end of the bytes written, <= capacity */
+    uint32_t capacity; /* MQ_BLOCK_SIZE, or less in a small block */
+    uint8_t bytes[];
 } mq_block;
 
 typedef struct mq_pool {
@@ -38,6 +42,7 @@ typedef struct mq_pool {
     mq_block *spare;
     size_t spare_count; /* <= MQ_POOL_SPARE_MAX */
     size_t live;        /* blocks in use */
+    size_t live_bytes;  /* and their memory */
 } mq_pool;
 
 void mq_pool_init(mq_pool *pool, const masque_allocator *allocator);
@@ -46,6 +51,8 @@ void mq_pool_free(mq_pool *pool);
 
 /* A block with one reference and nothing used, or NULL. */
 mq_block *mq_block_new(mq_pool *pool);
+/* The same with room for LENGTH <= MQ_SMALL_MAX bytes behind the headroom. */
+mq_block *mq_block_new_small(mq_pool *pool, uint32_t length);
 void mq_block_release(mq_pool *pool, mq_block *block);
 
 typedef struct mq_slice {
@@ -69,12 +76,17 @@ void mq_queue_clear(mq_queue *queue, mq_pool *pool);
    Returns 0 or MASQUE_ERR_NO_MEMORY (nothing appended). */
 int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end);
 
+/* Appends a copy of LENGTH <= MQ_COPY_MAX bytes. */
+int mq_queue_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length);
+
 /* Appends BLOCK's bytes START..END and takes over the caller's reference on success. */
 int mq_queue_push(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end);
 
 /* The block after whose last byte the queue may go on writing, or NULL: the last
    slice's, when nobody else has it and it has room. */
 mq_block *mq_queue_open_tail(const mq_queue *queue);
+/* Is BLOCK, up to its end, what the last slice ends with? */
+bool mq_queue_ends_with(const mq_queue *queue, const mq_block *block);
 /* LENGTH bytes were written there. */
 void mq_queue_extend_tail(mq_queue *queue, uint32_t length);
 

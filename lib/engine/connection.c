@@ -406,6 +406,8 @@ void mq_conn_settle(mq_conn *conn) {
         return;
     }
     bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
+    /* Its last answer goes out first. */
+    too_many_failures = too_many_failures && !has_output(conn);
     if (conn->state == MQ_CONN_OPEN && (too_many_failures || conn->session->ops->is_done(conn->session))) {
         mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : conn->session->error);
     }

@@ -164,8 +164,10 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
     masque_engine *engine = conn->engine;
     const mq_text *text;
     /* While a penalty lasts nothing is compared, so nothing is learnt. */
-    if (mq_source_is_penalised(conn->source, engine->now) || !mq_request_credential(request, &text)) {
-        judge(tunnel, MASQUE_AUTH_DENY, !mq_source_is_penalised(conn->source, engine->now));
+    bool barred = mq_source_is_penalised(conn->source, engine->now) ||
+                  conn->auth_failures >= conn->setup->config->limits.auth_failures_max;
+    if (barred || !mq_request_credential(request, &text)) {
+        judge(tunnel, MASQUE_AUTH_DENY, !barred);
         return;
     }
     masque_auth_request question = split_credential(tunnel, text);

@@ -156,6 +156,9 @@ void masque_engine_free(masque_engine *engine) {
             mq_block_release(&engine->pool, engine->reserved[i]);
         }
     }
+    if (engine->reserved_tail) {
+        mq_block_release(&engine->pool, engine->reserved_tail);
+    }
     if (engine->read_block) {
         mq_block_release(&engine->pool, engine->read_block);
     }
@@ -174,7 +177,7 @@ void masque_engine_free(masque_engine *engine) {
 /* --- memory ------------------------------------------------------------------------ */
 
 bool mq_engine_is_past(const masque_engine *engine, unsigned percent) {
-    uint64_t used = (uint64_t)engine->pool.live * sizeof(mq_block);
+    uint64_t used = engine->pool.live_bytes;
     return used / 100 >= engine->setup->config->limits.engine_buffer_max / 10000 * percent;
 }
 
@@ -283,5 +286,5 @@ void masque_engine_stats(const masque_engine *engine, masque_stats *stats) {
     *stats = engine->stats;
     stats->connections_active = engine->conns.live;
     stats->tunnels_active = engine->tunnels.live;
-    stats->buffered_bytes = (uint64_t)engine->pool.live * sizeof(mq_block);
+    stats->buffered_bytes = engine->pool.live_bytes;
 }

@@ -64,7 +64,8 @@ struct masque_engine {
     mq_block *read_block;                  /* where TLS decrypts to, when nobody refers to it */
     mq_block *reserved[MQ_RESERVE_BLOCKS]; /* for masque_tunnel_reserve() */
     masque_tunnel_id reserved_for;
-    size_t reserved_tail; /* bytes offered in the tunnel's last block */
+    mq_block *reserved_tail; /* the tunnel's last block whose rest was offered; a reference */
+    size_t reserved_tail_length;
     size_t reserved_total;
     masque_stats stats;
 };

@@ -271,24 +271,42 @@ static size_t offer_blocks(masque_engine *engine, masque_iovec *pieces, size_t c
     return offered;
 }
 
+static void drop_reservation(masque_engine *engine) {
+    if (engine->reserved_tail) {
+        mq_block_release(&engine->pool, engine->reserved_tail);
+        engine->reserved_tail = NULL;
+    }
+    engine->reserved_for = 0;
+    engine->reserved_tail_length = engine->reserved_total = 0;
+}
+
+/* Offers what is left of the queue's last block. Held by a reference: the queue may be
+   sent, and the block with it, before the host commits. */
+static size_t offer_tail(masque_engine *engine, const mq_queue *queue, masque_iovec *piece, size_t room) {
+    mq_block *tail = mq_queue_open_tail(queue);
+    if (!tail || room == 0) {
+        return 0;
+    }
+    size_t space = tail->capacity - tail->used;
+    size_t length = space < room ? space : room;
+    tail->references++;
+    engine->reserved_tail = tail;
+    engine->reserved_tail_length = engine->reserved_total = length;
+    *piece = (masque_iovec){.base = tail->bytes + tail->used, .length = length};
+    return length;
+}
+
 size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
     mq_tunnel *tunnel = find_open(engine, id);
     if (!tunnel || !tunnel->stream.session || tunnel->stream.outgoing_end || count == 0) {
         return 0;
     }
     size_t room = room_for_client(tunnel);
+    drop_reservation(engine);
     engine->reserved_for = id;
-    engine->reserved_tail = engine->reserved_total = 0;
-    size_t used = 0;
-    mq_block *tail = mq_queue_open_tail(&tunnel->stream.outgoing);
-    if (tail && room > 0) {
-        size_t space = MQ_BLOCK_SIZE - tail->used;
-        engine->reserved_tail = space < room ? space : room;
-        engine->reserved_total = engine->reserved_tail;
-        pieces[used++] = (masque_iovec){.base = tail->bytes + tail->used, .length = engine->reserved_tail};
-        room -= engine->reserved_tail;
-    }
-    used += offer_blocks(engine, pieces + used, count - used, room);
+    size_t tail = offer_tail(engine, &tunnel->stream.outgoing, pieces, room);
+    size_t used = tail > 0 ? 1 : 0;
+    used += offer_blocks(engine, pieces + used, count - used, room - tail);
     if (used == 0) {
         tunnel->target_blocked = true;
         /* Nothing of its own will wake it up: memory must. */
@@ -300,9 +318,28 @@ size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_
     return used;
 }
 
+/* LENGTH bytes stand in the offered rest of a block. */
+static int take_tail(masque_engine *engine, mq_queue *queue, uint32_t length) {
+    mq_block *tail = engine->reserved_tail;
+    if (mq_queue_ends_with(queue, tail)) {
+        mq_queue_extend_tail(queue, length);
+        return 0;
+    }
+    /* What stood before was sent meanwhile; the block lives on for these. */
+    uint32_t start = tail->used;
+    tail->used += length;
+    tail->references++;
+    int error = mq_queue_push(queue, &engine->pool, tail, start, tail->used);
+    tail->references -= error ? 1 : 0;
+    return error;
+}
+
 /* Moves the filled blocks to the queue; what isn't filled stays reserved. */
 static int take_reserved(masque_engine *engine, mq_queue *queue, size_t length) {
     size_t first = 0;
+    if (queue->count == 0 && length > 0 && length <= MQ_SMALL_MAX) {
+        return mq_queue_copy(queue, &engine->pool, engine->reserved[0]->bytes + MQ_BLOCK_HEADROOM, (uint32_t)length);
+    }
     while (length > 0) {
         mq_block *block = engine->reserved[first];
         uint32_t take = length < MQ_BLOCK_PAYLOAD ? (uint32_t)length : MQ_BLOCK_PAYLOAD;
@@ -331,21 +368,22 @@ int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t leng
         return MASQUE_ERR_INVALID;
     }
     engine->now = now;
-    engine->reserved_for = 0;
     if (length == 0) {
+        drop_reservation(engine);
         return 0;
     }
     mq_conn *conn = tunnel->conn;
     mq_queue *queue = &tunnel->stream.outgoing;
     size_t before = queue->bytes;
-    size_t tail = length < engine->reserved_tail ? length : engine->reserved_tail;
+    size_t tail = length < engine->reserved_tail_length ? length : engine->reserved_tail_length;
     if (before == 0) {
         tunnel->moved_at = now;
     }
-    if (tail > 0) {
-        mq_queue_extend_tail(queue, (uint32_t)tail);
+    int error = tail > 0 ? take_tail(engine, queue, (uint32_t)tail) : 0;
+    if (!error) {
+        error = take_reserved(engine, queue, length - tail);
     }
-    int error = take_reserved(engine, queue, length - tail);
+    drop_reservation(engine);
     conn->outgoing_bytes += queue->bytes - before;
     engine->stats.bytes_received += queue->bytes - before;
     if (error) {

@@ -89,7 +89,9 @@ typedef struct append_row {
 } append_row;
 
 static const append_row APPENDS[] = {
-    {"small into an empty queue", 0, 1, false, 1},
+    {"small into an empty queue", 0, 1, true, 1},
+    {"the largest small one", 0, MQ_SMALL_MAX, true, 1},
+    {"the smallest first one that is shared", 0, MQ_SMALL_MAX + 1, false, 1},
     {"large into an empty queue", 0, MQ_BLOCK_SIZE, false, 1},
     {"small behind", 100, 1, true, 1},
     {"the largest that is copied", 100, MQ_COPY_MAX, true, 1},
@@ -239,7 +241,7 @@ static void test_memory_is_bounded(void **state) {
                     assert_int_equal(mq_queue_append(&queue, &pool, block, 0, pair[k]), 0);
                     mq_block_release(&pool, block);
                 }
-                assert_true(pool.live * MQ_BLOCK_SIZE <= queue.bytes * 8 + MQ_BLOCK_SIZE);
+                assert_true(pool.live_bytes <= queue.bytes * 8 + MQ_BLOCK_SIZE + 2 * sizeof(mq_block));
                 assert_true(queue.capacity <= 4 + queue.count * 2);
             }
             mq_queue_clear(&queue, &pool);
@@ -304,7 +306,7 @@ static void extend_random(mq_queue *queue, model *plain, unit_random *random) {
     if (!tail || plain->end + 100 > sizeof plain->bytes) {
         return;
     }
-    size_t room = MQ_BLOCK_SIZE - tail->used;
+    size_t room = tail->capacity - tail->used;
     uint32_t length = (uint32_t)(1 + unit_random_below(random, room < 100 ? room : 100));
     unit_random_fill(random, tail->bytes + tail->used, length);
     memcpy(plain->bytes + plain->end, tail->bytes + tail->used, length);
