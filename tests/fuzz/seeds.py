@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Writes the hand-made part of the seed corpora; the rest was found by fuzzing.
+
+    seeds.py FOLDER     writes FOLDER/TARGET/seed-NN
+"""
+import pathlib
+import struct
+import sys
+
+GOOD = b"Proxy-Authorization: Fuzz a\r\n"
+
+
+def connect(target=b"a.test:443", fields=GOOD, version=b"HTTP/1.1"):
+    return b"CONNECT %s %s\r\nHost: %s\r\n%s\r\n" % (target, version, target, fields)
+
+
+HEADS = [
+    connect(), connect() + b"tunnelled bytes", connect(b"8.8.8.8:443") + b"x" * 300, connect(b"[2620:fe::fe]:443"),
+    connect(b"127.0.0.1:80"), connect(b"a.test:25"), connect(fields=b""), connect(version=b"HTTP/1.0"),
+    connect(fields=b"Proxy-Authorization: Fuzz d\r\n"), connect(fields=b"Proxy-Authorization: Fuzz p\r\n") + b"early",
+    connect(fields=b"Proxy-Authorization: Fuzz u\r\n"), connect(fields=b"Authorization: Fuzz a\r\n"),
+    connect(fields=GOOD + GOOD), connect(fields=GOOD + b"Content-Length: 3\r\n") + b"abc",
+    connect(fields=GOOD + b"Transfer-Encoding: chunked\r\n"), connect(fields=b"X: " + b"y" * 2100 + b"\r\n"),
+    connect(fields=b"X: y\r\n" * 20), connect(fields=b"X : y\r\n"), connect(fields=b" folded\r\n"),
+    connect(fields=b"X: a\nb\r\n"), connect(fields=b"X: a\0b\r\n"), b"\r\n" + connect(), b"\r\n\r\n" + connect(),
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"CONNECT  a:1 HTTP/1.1\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+]
+
+
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def literal(name, value):
+    """RFC 7541 6.2.2 with both as plain text of less than 127 bytes."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def headers(stream, *fields, flags=4):
+    return frame(1, flags, stream, b"".join(literal(*field) for field in fields))
+
+
+def request(stream, verdict=b"a", target=b"a.test:443", flags=4):
+    return headers(stream, (b":method", b"CONNECT"), (b":authority", target),
+                   (b"proxy-authorization", b"Fuzz " + verdict), flags=flags)
+
+
+def data(stream, payload, end=False):
+    return frame(0, 1 if end else 0, stream, payload)
+
+
+RST, PING, GOAWAY, WINDOW = 3, 6, 7, 8
+CANCEL = b"\0\0\0\x08"
+FRAMES = [
+    request(1) + data(1, b"hello") + data(1, b"bye", True), request(1, b"p") + data(1, b"early"),
+    request(1, b"d") + request(3, b"d") + request(5, b"d") + request(7), request(1, b"u"),
+    request(1, target=b"127.0.0.1:80"), request(1, target=b"8.8.8.8:443", flags=5), request(1, target=b"nonsense"),
+    b"".join(request(i) for i in range(1, 19, 2)), b"".join(request(i) + frame(RST, 0, i, CANCEL) for i in range(1, 17, 2)),
+    request(1) + frame(WINDOW, 0, 1, b"\x7f\xff\xff\xff"), request(1) + frame(WINDOW, 0, 0, b"\0\0\0\0"),
+    frame(PING, 0, 0, b"12345678") * 12, frame(4, 0, 0, b"\0\4\0\0\0\0") + request(1) + data(1, b"no window"),
+    frame(4, 0, 0, b"\0\5\0\0\x40\0") * 12, frame(GOAWAY, 0, 0, b"\0" * 8), request(1) + frame(GOAWAY, 0, 0, b"\0" * 8),
+    request(1, flags=0) + frame(9, 4, 1, literal(b"x", b"y")), request(1, flags=0) + frame(9, 0, 1) * 6,
+    headers(1, (b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a")),
+    headers(1, (b":method", b"CONNECT"), (b":protocol", b"connect-udp"), (b":scheme", b"https"), (b":path", b"/"),
+            (b":authority", b"a")),
+    headers(1, *[(b"x", b"y")] * 30), headers(1, (b"x", b"y" * 120), *[(b"x", b"y" * 120)] * 20),
+    request(1) + data(3, b"never opened"), request(2), frame(99, 0, 0, b"unknown"), frame(2, 0, 1, b"\0\0\0\0\x10"),
+    request(1) + headers(1, (b"trailer", b"x"), flags=5), request(1) + data(1, b"z" * 16384),
+    request(1) + frame(0, 8, 1, b"\x05hello" + b"\0" * 5), frame(4, 1, 0) + request(1) + data(1, b"", True),
+]
+
+AUTHORITIES = [
+    b"a.test:443", b"A.Test.:443", b"192.0.2.1:1", b"[2001:db8::1]:65535", b"[::ffff:192.0.2.1]:443", b"127.1:80",
+    b"0x7f.1:80", b"2130706433:80", b"a:0", b"a:65536", b"a:080", b"a", b":443", b"[::1%lo]:443", b"[]:443", b"a..b:1",
+    b"-a.b:1", b"xn--bcher-kva.example:443", b"a_b.example:443", b"1.2.3.4.5:443", b"a.0xg:1", b"[1.2.3.4]:1",
+    b"l" * 63 + b".x:1", b"l" * 64 + b".x:1", b"a@b:443", b"a b:443", (b"a." * 126 + b"a") + b":443",
+]
+
+RULES = [
+    b"192.0.2.0/24", b"2001:db8::/32", b"192.0.2.7", b"192.0.2.0/24:443", b"[2001:db8::]/32:8000-8999", b"port:25",
+    b"tcp:port:25", b"udp:192.0.2.0/24:53", b"192.0.2.1/24", b"10.0.0.0/33", b"port:9-1", b"port:70000", b"::/0",
+    b"0.0.0.0/0:0-65535", b"[::1]", b"[::ffff:1.2.3.4]/128:1", b"tcp:udp:port:1", b"port:01", b"192.0.2.7:", b"",
+]
+
+FIELDS = [
+    [(b"Proxy-Authorization", b"Fuzz a"), (b"authorization", b"x")], [(b"AUTHORIZATION", b"x")] * 2,
+    [(b"host", b"a"), (b"Host", b"b"), (b"connection", b"close, Upgrade"), (b"upgrade", b"h2c")],
+    [(b"content-length", b"1")], [(b"transfer-encoding", b"")], [(b"x", b"y")] * 8, [(b"x", b"y" * 250)] * 3, [(b"", b"")],
+]
+
+SUITES = [[0x1301, 0x1303], [0x1303, 0x1301], [0x0A0A, 0x1303], [0xCCA8], [0xFAFA, 0xC02B], []]
+
+
+def hello(suites, session=b""):
+    body = b"\3\3" + b"r" * 32 + bytes([len(session)]) + session
+    body += struct.pack(">H", 2 * len(suites)) + b"".join(struct.pack(">H", suite) for suite in suites) + b"\1\0\0\0"
+    message = b"\1" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\3\1" + struct.pack(">H", len(message)) + message
+
+
+# Calls of engine_api.c, by the place in its table.
+EVENTS, ACCEPT, OPEN, SEND, RECEIVE, FINISH, CLOSED, PULL = 0, 1, 2, 3, 4, 5, 8, 9
+RESOLVED, DIALED, AUTHORIZED, COMMIT, FINISHED, FAILED, TAKE, TICK, DRAIN = 10, 11, 12, 14, 15, 16, 17, 18, 19
+H1, H2 = [OPEN, 0, 0], [OPEN, 0, 1, SEND, 0, 3]
+ALL = [EVENTS, 255]
+
+
+def newest(i):
+    """The handle that was remembered as number i, unchanged."""
+    return [i, 0]
+
+
+CALLS = [
+    H1 + [SEND, 0, 0] + ALL + [DIALED, *newest(1), 0] + ALL + [TAKE, *newest(2), 255, COMMIT, *newest(2), 2, 9, RECEIVE, 0]
+    + [FINISHED, *newest(2), FINISH, 0] + ALL,
+    H1 + [SEND, 0, 1] + ALL + [RESOLVED, *newest(1), 0x31, RESOLVED, *newest(1), 0x52] + ALL
+    + [TICK, 16] + ALL + [DIALED, *newest(2), 1, DIALED, *newest(4), 0] + ALL,
+    H1 + [SEND, 0, 2] + ALL + [AUTHORIZED, *newest(1), 1] + ALL + [TICK, 255] + ALL,
+    H1 + [SEND, 0, 2] + ALL + [AUTHORIZED, *newest(1), 2] + ALL + [RECEIVE, 0, CLOSED, *newest(0), 0] + ALL,
+    H2 + [SEND, 0, 4, SEND, 0, 6, SEND, 0, 5] + ALL + [RESOLVED, *newest(1), 0x31, RESOLVED, *newest(1), 0x52] + ALL
+    + [DIALED, *newest(3), 0] + ALL + [TAKE, *newest(1), 100, SEND, 0, 7, SEND, 0, 8] + ALL + [RECEIVE, 0, DRAIN, TICK, 32],
+    [ACCEPT, ACCEPT, TICK, 255, TICK, 255] + ALL + [CLOSED, *newest(0), 1, PULL, *newest(1), 0],
+]
+
+
+def corpora():
+    # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
+    setups = [struct.pack("<H", 1 << bit) for bit in range(13)] + [b"\x47\x02", b"\x85\x0c"]
+    yield "h1_parser", [bytes([i]) + head for i, head in enumerate(HEADS)]
+    yield "request", [b"".join(bytes([len(n), len(v)]) + n + v for n, v in fields) for fields in FIELDS]
+    yield "authority", AUTHORITIES
+    yield "target_rule", RULES
+    yield "client_hello", [hello(s) for s in SUITES] + [hello(s, b"i" * 32) for s in SUITES]
+    yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
+    yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
+    yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)]
+
+
+def main():
+    for name, inputs in corpora():
+        folder = pathlib.Path(sys.argv[1]) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, content in enumerate(inputs):
+            (folder / f"seed-{number:02}").write_bytes(content)
+
+
+main()
