@@ -37,10 +37,10 @@ static void read_client(mqd_client *client) {
         masque_conn_commit(worker->engine, client->conn, (size_t)count, worker_now());
     } else if (count == 0) {
         client->ended = true;
-        masque_conn_closed(worker->engine, client->conn, 0, worker_now());
+        masque_conn_finished(worker->engine, client->conn, worker_now());
     } else if (errno != EAGAIN && errno != EINTR) {
         client->ended = true;
-        masque_conn_closed(worker->engine, client->conn, MASQUE_ERR_TRANSPORT, worker_now());
+        masque_conn_failed(worker->engine, client->conn, worker_now());
     }
 }
 
@@ -51,7 +51,7 @@ static void write_client(mqd_client *client) {
     while (masque_conn_pull(worker->engine, client->conn, &piece, 1, worker_now()) > 0) {
         ssize_t count = send(client->socket.fd, piece.base, piece.length, MSG_NOSIGNAL);
         if (count < 0 && errno != EAGAIN && errno != EINTR) {
-            masque_conn_closed(worker->engine, client->conn, MASQUE_ERR_TRANSPORT, worker_now());
+            masque_conn_failed(worker->engine, client->conn, worker_now());
             return;
         }
         masque_conn_pulled(worker->engine, client->conn, count > 0 ? (size_t)count : 0, worker_now());

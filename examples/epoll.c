@@ -87,7 +87,7 @@ static bool would_block(void) {
 
 static void fail_peer(struct proxy *proxy, struct peer *peer) {
     watch(proxy, peer, 0, EPOLLIN | EPOLLOUT); /* an …_END event comes */
-    peer->role == CLIENT ? masque_conn_closed(proxy->engine, peer->conn, MASQUE_ERR_TRANSPORT, host_now())
+    peer->role == CLIENT ? masque_conn_failed(proxy->engine, peer->conn, host_now())
                          : masque_tunnel_failed(proxy->engine, peer->tunnel, host_now());
 }
 
@@ -110,7 +110,7 @@ static void read_peer(struct proxy *proxy, struct peer *peer) {
                   : masque_tunnel_commit(proxy->engine, peer->tunnel, (size_t)length, host_now());
     } else {
         watch(proxy, peer, 0, EPOLLIN);
-        is_client ? masque_conn_closed(proxy->engine, peer->conn, 0, host_now())
+        is_client ? masque_conn_finished(proxy->engine, peer->conn, host_now())
                   : masque_tunnel_finished(proxy->engine, peer->tunnel, host_now());
     }
 }

@@ -87,7 +87,7 @@ void memory_client_finish(memory_client *client) {
 void memory_client_close(memory_client *client) {
     bool all_came = wolfSSL_get_shutdown(client->tls) & WOLFSSL_RECEIVED_SHUTDOWN;
     /* Closed without having read everything: a socket would answer with a reset. */
-    masque_conn_closed(client->engine, client->conn, all_came ? 0 : MASQUE_ERR_TRANSPORT, *client->clock);
+    (all_came ? masque_conn_finished : masque_conn_failed)(client->engine, client->conn, *client->clock);
     wolfSSL_free(client->tls);
     wolfSSL_CTX_free(client->context);
 }

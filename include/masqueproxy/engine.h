@@ -8,7 +8,7 @@
  *   it is writable               masque_conn_pull(), writev(), masque_conn_pulled()
  *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
  *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
- *   read() gave 0, or failed     masque_conn_closed(), masque_tunnel_finished(), masque_tunnel_failed()
+ *   read() gave 0, or failed     masque_conn_finished(), masque_conn_failed(), and the same of tunnels
  *   after any of these           masque_next_event() until it returns false
  *   masque_deadline() is due     masque_tick()
  *
@@ -89,11 +89,13 @@ MASQUE_EXTERN int masque_conn_commit(masque_engine *engine, masque_conn_id conn,
 MASQUE_EXTERN int masque_conn_feed(masque_engine *engine, masque_conn_id conn, const void *bytes, size_t length,
                                    masque_time now);
 
-/* The client's transport ended. ERROR 0: nothing more will be read (read() gave 0);
-   what is left for the client goes on to be pulled, then MASQUE_EVENT_CONN_END
-   comes. MASQUE_ERR_TRANSPORT: neither direction works any more; the events of its
-   end are due at once. */
-MASQUE_EXTERN int masque_conn_closed(masque_engine *engine, masque_conn_id conn, int error, masque_time now);
+/* The client sends no more (read() gave 0). What is left for it goes on to be pulled,
+   then MASQUE_EVENT_CONN_END comes; at once if TLS had not ended before. */
+MASQUE_EXTERN int masque_conn_finished(masque_engine *engine, masque_conn_id conn, masque_time now);
+
+/* The client's transport was reset or failed: neither direction works any more. The
+   events of the end are due at once. */
+MASQUE_EXTERN int masque_conn_failed(masque_engine *engine, masque_conn_id conn, masque_time now);
 
 /* Ciphertext for the client: fills at most COUNT pieces and returns how many. May be
    called at any time, with or without an event. 0:

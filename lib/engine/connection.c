@@ -211,23 +211,29 @@ const mq_session_events MQ_CONN_SESSION_EVENTS = {
 
 /* --- the transport ends ----------------------------------------------------------------- */
 
-int masque_conn_closed(masque_engine *engine, masque_conn_id id, int error, masque_time now) {
+int masque_conn_finished(masque_engine *engine, masque_conn_id id, masque_time now) {
     mq_conn *conn = mq_conn_find(engine, id);
     if (!conn) {
         return MASQUE_ERR_STALE;
     }
     engine->now = now;
     conn->input_ended = true;
-    if (error) {
-        conn_end(conn, error, false, false);
-        return 0;
-    }
     bool said_goodbye = conn->tls.state == MQ_TLS_PEER_CLOSED || conn->kept_length > 0;
     if (conn->state < MQ_CONN_CLOSING && !said_goodbye) {
         conn_end(conn, conn->tunnel_count > 0 ? MASQUE_ERR_TRUNCATED : 0, false, false);
         return 0;
     }
     mq_conn_settle(conn);
+    return 0;
+}
+
+int masque_conn_failed(masque_engine *engine, masque_conn_id id, masque_time now) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    engine->now = now;
+    conn_end(conn, MASQUE_ERR_TRANSPORT, false, false);
     return 0;
 }
 

@@ -25,10 +25,14 @@ static bool output_grow(mq_tls_stream *stream, size_t length) {
     if (needed <= stream->out_capacity) {
         return true;
     }
+    if (needed > MQ_OUTPUT_CAP) {
+        stream->output_error = MASQUE_ERR_FLOOD;
+        return false;
+    }
     size_t capacity = needed > MQ_RECORD_MAX && needed < stream->out_limit ? stream->out_limit : needed;
     uint8_t *out = mq_resize(stream->allocator, stream->out, capacity);
     if (!out) {
-        stream->no_memory = true;
+        stream->output_error = MASQUE_ERR_NO_MEMORY;
         return false;
     }
     stream->out = out;
@@ -82,7 +86,7 @@ static void begin(mq_tls_stream *stream) {
     }
     if (wolfSSL_UseALPN(stream->ssl, names, (unsigned)strlen(names), WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
         WOLFSSL_SUCCESS) {
-        stream->no_memory = true;
+        stream->output_error = MASQUE_ERR_NO_MEMORY;
     }
 }
 
@@ -97,7 +101,7 @@ void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t len
 
 static int fail(mq_tls_stream *stream, int error) {
     stream->state = MQ_TLS_FAILED;
-    return stream->no_memory ? MASQUE_ERR_NO_MEMORY : error;
+    return stream->output_error ? stream->output_error : error;
 }
 
 static bool is_blocked(int error) {
@@ -106,8 +110,8 @@ static bool is_blocked(int error) {
 
 int mq_tls_stream_handshake(mq_tls_stream *stream) {
     assert(stream->state == MQ_TLS_HANDSHAKE);
-    if (stream->no_memory) {
-        return fail(stream, MASQUE_ERR_NO_MEMORY);
+    if (stream->output_error) {
+        return fail(stream, stream->output_error);
     }
     int result = wolfSSL_accept(stream->ssl);
     if (result != WOLFSSL_SUCCESS) {
@@ -139,8 +143,8 @@ int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, 
 
 int mq_tls_stream_write(mq_tls_stream *stream, const void *bytes, size_t length) {
     assert(length > 0 && length <= MQ_RECORD_MAX);
-    if (stream->state == MQ_TLS_FAILED || stream->close_sent || stream->no_memory) {
-        return stream->no_memory ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_TLS_RECORD;
+    if (stream->state == MQ_TLS_FAILED || stream->close_sent || stream->output_error) {
+        return stream->output_error ? stream->output_error : MASQUE_ERR_TLS_RECORD;
     }
     int result = wolfSSL_write(stream->ssl, bytes, (int)length);
     return result == (int)length ? 0 : fail(stream, MASQUE_ERR_TLS_RECORD);
@@ -148,7 +152,7 @@ int mq_tls_stream_write(mq_tls_stream *stream, const void *bytes, size_t length)
 
 void mq_tls_stream_close(mq_tls_stream *stream) {
     bool usable = stream->state == MQ_TLS_OPEN || stream->state == MQ_TLS_PEER_CLOSED;
-    if (usable && !stream->close_sent && !stream->no_memory) {
+    if (usable && !stream->close_sent && !stream->output_error) {
         stream->close_sent = true;
         wolfSSL_shutdown(stream->ssl);
     }

@@ -22,6 +22,9 @@
 #define MQ_RECORD_OVERHEAD 64u
 #define MQ_OUTPUT_MIN (2 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
 #define MQ_OUTPUT_MAX (16 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
+/* What TLS itself answers (KeyUpdate, alerts) comes on top while the client doesn't
+   read; beyond this it is a flood. */
+#define MQ_OUTPUT_CAP (MQ_OUTPUT_MAX + 2 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
 
 typedef enum mq_tls_state {
     MQ_TLS_HANDSHAKE,
@@ -37,7 +40,7 @@ typedef struct mq_tls_stream {
     bool first_bytes_seen;
     unsigned protocols; /* MASQUE_PROTOCOL_…; may be changed before the first bytes */
     bool close_sent;
-    bool no_memory;    /* the output could not grow: everything fails from then on */
+    int output_error;  /* why the output could not grow: everything fails from then on */
     const uint8_t *in; /* the window, during input only */
     size_t in_length;
     uint8_t *out; /* NULL while nothing waits */
@@ -60,8 +63,8 @@ void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t len
 int mq_tls_stream_handshake(mq_tls_stream *stream);
 
 /* Decrypts up to CAPACITY bytes into BUFFER. *LENGTH 0 with result 0: the window is
-   empty, or state is PEER_CLOSED. MASQUE_ERR_TLS_RECORD, MASQUE_ERR_NO_MEMORY:
-   state is FAILED. */
+   empty, or state is PEER_CLOSED. MASQUE_ERR_TLS_RECORD, MASQUE_ERR_NO_MEMORY,
+   MASQUE_ERR_FLOOD (more than MQ_OUTPUT_CAP to answer): state is FAILED. */
 int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, size_t *length);
 
 /* Encrypts LENGTH <= MQ_RECORD_MAX bytes as one record. 0, MASQUE_ERR_NO_MEMORY or

@@ -232,7 +232,8 @@ static void call_commit(api_world *world) {
 
 static void call_conn_closed(api_world *world) {
     uint64_t handle = any_handle(world);
-    masque_conn_closed(world->engine, handle, fuzz_byte(&world->input) & 1 ? MASQUE_ERR_TRANSPORT : 0, world->now);
+    bool failed = fuzz_byte(&world->input) & 1;
+    (failed ? masque_conn_failed : masque_conn_finished)(world->engine, handle, world->now);
 }
 
 static size_t total_of(const masque_iovec *pieces, size_t count) {
@@ -395,7 +396,7 @@ static void close_everything(api_world *world) {
     take_events(world, SIZE_MAX);
     let_time_pass(world);
     for (size_t i = 0; i < HANDLES_MAX; i++) {
-        masque_conn_closed(world->engine, world->handles[i], MASQUE_ERR_TRANSPORT, world->now);
+        masque_conn_failed(world->engine, world->handles[i], world->now);
         masque_tunnel_failed(world->engine, world->handles[i], world->now);
     }
     take_events(world, SIZE_MAX);

@@ -242,7 +242,7 @@ static void end(exchange *world) {
         proxy_client_finish(&world->client);
         handle_events(world);
         turn(world);
-        masque_conn_closed(world->engine, world->client.conn, 0, world->now);
+        masque_conn_finished(world->engine, world->client.conn, world->now);
         handle_events(world);
         turn(world);
         /* No limit of time is set to a target that takes nothing; but these do in the end. */
@@ -251,7 +251,7 @@ static void end(exchange *world) {
         let_time_pass(world);
         FUZZ_REQUIRE(world->ended);
     }
-    masque_conn_closed(world->engine, world->client.conn, MASQUE_ERR_TRANSPORT, world->now);
+    masque_conn_failed(world->engine, world->client.conn, world->now);
     handle_events(world);
     let_time_pass(world);
     check_nothing_left(world);
