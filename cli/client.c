@@ -62,10 +62,20 @@ static void write_client(mqd_client *client) {
     }
 }
 
+/* The socket has an error: neither direction works any more. */
+static void fail_client(mqd_client *client) {
+    watched_stopped(&client->socket);
+    client->ended = true;
+    client->writes = false;
+    masque_conn_failed(client->socket.worker->engine, client->conn, worker_now());
+}
+
 static void on_client(uv_poll_t *poll, int status, int events) {
     mqd_client *client = poll->data;
     mqd_worker *worker = client->socket.worker;
-    if (status < 0 || events & UV_READABLE) {
+    if (status < 0) {
+        fail_client(client);
+    } else if (events & UV_READABLE) {
         read_client(client);
     }
     if (events & UV_WRITABLE) {

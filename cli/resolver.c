@@ -59,6 +59,9 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
     mqd_watched *watched = poll->data;
     mqd_resolver *resolver = ((resolver_socket *)(void *)watched)->resolver;
     ares_socket_t fd = watched->fd;
+    if (status < 0) {
+        watched_stopped(watched);
+    }
     bool readable = status < 0 || events & UV_READABLE;
     ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD, events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
     set_timer(resolver);

@@ -13,6 +13,8 @@
 
 /* What one writev() and one readv() move: 256 KiB in blocks of 16 KiB, and a rest. */
 #define PIECES_MAX 20
+/* Reads of what a socket with an error still holds. */
+#define LAST_READS 64
 
 typedef struct mqd_target {
     mqd_watched socket;
@@ -21,7 +23,8 @@ typedef struct mqd_target {
     bool connected;
     bool reads;
     bool writes;
-    bool ended;
+    bool ended;  /* read() said so */
+    bool failed; /* the engine knows */
 } mqd_target;
 
 static void on_target(uv_poll_t *poll, int status, int events);
@@ -55,7 +58,7 @@ static void read_target(mqd_target *target) {
         target->ended = true;
         masque_tunnel_finished(engine, target->tunnel, worker_now());
     } else if (errno != EAGAIN && errno != EINTR) {
-        target->ended = true;
+        target->ended = target->failed = true;
         masque_tunnel_failed(engine, target->tunnel, worker_now());
     }
 }
@@ -77,7 +80,7 @@ static void write_target(mqd_target *target) {
         struct msghdr message = {.msg_iov = as_iovec(pieces), .msg_iovlen = count};
         ssize_t length = sendmsg(target->socket.fd, &message, MSG_NOSIGNAL);
         if (length < 0 && errno != EAGAIN && errno != EINTR) {
-            target->ended = true;
+            target->ended = target->failed = true;
             masque_tunnel_failed(engine, target->tunnel, worker_now());
             return;
         }
@@ -111,15 +114,33 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
     poll_target(target);
 }
 
+/* The socket has an error. What it had sent before is still there to be read. */
+static void fail_target(mqd_target *target) {
+    watched_stopped(&target->socket);
+    for (int i = 0; i < LAST_READS && target->reads && !target->ended; i++) {
+        read_target(target);
+    }
+    if (!target->failed) {
+        target->failed = target->ended = true;
+        target->writes = false;
+        masque_tunnel_failed(target->socket.worker->engine, target->tunnel, worker_now());
+    }
+}
+
 static void on_target(uv_poll_t *poll, int status, int events) {
     mqd_target *target = poll->data;
     mqd_worker *worker = target->socket.worker;
     if (!target->connected) {
+        if (status < 0) {
+            watched_stopped(&target->socket);
+        }
         finish_dial(target, socket_connect_result(target->socket.fd));
         worker_run(worker);
         return;
     }
-    if (status < 0 || events & UV_READABLE) {
+    if (status < 0) {
+        fail_target(target);
+    } else if (events & UV_READABLE) {
         read_target(target);
     }
     if (events & UV_WRITABLE) {

@@ -37,6 +37,10 @@ void watched_set(mqd_watched *watched, int events, uv_poll_cb callback) {
     }
 }
 
+void watched_stopped(mqd_watched *watched) {
+    watched->events = 0;
+}
+
 void watched_close(mqd_watched *watched, bool reset) {
     /* libuv lets go of the descriptor in uv_close(), so it may be closed at once. */
     uv_close((uv_handle_t *)&watched->poll, watched->closed);
@@ -84,8 +88,11 @@ static void on_listener(uv_poll_t *poll, int status, int events) {
     mqd_watched *socket = poll->data;
     mqd_worker *worker = socket->worker;
     const worker_listener *listener = (const worker_listener *)(const void *)socket;
-    (void)status;
     (void)events;
+    if (status < 0) {
+        watched_stopped(socket);
+        watched_set(socket, UV_READABLE, on_listener);
+    }
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct sockaddr_storage from;
         socklen_t length = sizeof from;

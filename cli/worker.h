@@ -89,6 +89,9 @@ static inline masque_time worker_now(void) {
 int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb closed);
 /* Polls for EVENTS (0: nothing) by CALLBACK; cheap when nothing changes. */
 void watched_set(mqd_watched *watched, int events, uv_poll_cb callback);
+/* To be called first when a callback's STATUS is negative: libuv has stopped polling. The
+   socket has an error that read() or write() will tell. */
+void watched_stopped(mqd_watched *watched);
 /* Ends polling, closes the descriptor and calls `closed` later. */
 void watched_close(mqd_watched *watched, bool reset);
 

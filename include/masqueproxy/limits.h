@@ -49,8 +49,9 @@ extern "C" {
     X(stream_window_max, "stream-window", 12582912, 65535, 1073741824)                                                 \
     /* Bytes held for all tunnels of one connection, in each direction: the sum of all HTTP/2 windows. */              \
     X(connection_buffer_max, "connection-buffer", 20971520, 65535, 1073741824)                                         \
-    /* Bytes of tunnel data held in one engine; windows stop growing at 80 % of it, new tunnels get 503                \
-       at 92 %, and nothing is read for tunnels at 100 %. */                                                           \
+    /* Bytes of tunnel data held in one engine. At 80 % windows stop growing, at 92 % new tunnels get 503. At 100 %    \
+       nothing is read from targets, and a client's tunnel that holds 16 KiB its target hasn't taken ends if more      \
+       comes. */                                                                                                       \
     X(engine_buffer_max, "engine-buffer", 1073741824, 1048576, 1099511627776)                                          \
     /* Failed authentications on one connection, and of one source before it is penalised. */                          \
     X(auth_failures_max, "auth-failures", 8, 1, 1000)                                                                  \

@@ -423,7 +423,6 @@ void mq_conn_settle(mq_conn *conn) {
         return;
     }
     settle_output(conn);
-    mq_engine_feed_starved(conn->engine);
     arm(conn);
 }
 

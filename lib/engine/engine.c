@@ -234,6 +234,8 @@ static void fill_attempt_event(mq_attempt *attempt, masque_event *event) {
 }
 
 bool masque_next_event(masque_engine *engine, masque_event *event) {
+    /* Here, because memory comes back on many ways. */
+    mq_engine_feed_starved(engine);
     if (mq_link_alone(&engine->ready)) {
         return false;
     }

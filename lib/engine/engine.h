@@ -174,7 +174,7 @@ mq_setup *mq_setup_retain(mq_setup *setup);
 void mq_setup_release(masque_engine *engine, mq_setup *setup);
 /* PERCENT of the memory for tunnel data is in use. */
 bool mq_engine_is_past(const masque_engine *engine, unsigned percent);
-/* Memory was given back: starved tunnels may go on. */
+/* Starved tunnels go on if memory was given back. */
 void mq_engine_feed_starved(masque_engine *engine);
 void mq_log(const masque_engine *engine, const masque_log_record *record);
 static inline const masque_allocator *mq_engine_allocator(const masque_engine *engine) {

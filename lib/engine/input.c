@@ -69,6 +69,8 @@ static int take_plaintext(mq_conn *conn, bool *more) {
     if (length == 0) {
         if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
             take_close_notify(conn);
+        } else {
+            *more = conn->tls.in_length > 0; /* that record had no plaintext */
         }
         return 0;
     }
@@ -162,7 +164,9 @@ bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec 
         conn->input_blocked = true;
         return false;
     }
-    *piece = (masque_iovec){.base = engine->read_buffer, .length = MQ_READ_SIZE};
+    /* Short of memory: no more than targets can take in between. */
+    size_t length = mq_engine_is_past(engine, 80) ? MQ_BLOCK_SIZE : MQ_READ_SIZE;
+    *piece = (masque_iovec){.base = engine->read_buffer, .length = length};
     return true;
 }
 

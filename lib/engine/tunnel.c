@@ -13,6 +13,8 @@
    shares together fill half of the connection's buffer at most. */
 #define FAIR_SHARE_MAX 65536u
 #define FAIR_SHARE_MIN 1024u
+/* A tunnel whose target hasn't taken this much may not add to it in a full engine. */
+#define HELD_WHEN_FULL MQ_BLOCK_SIZE
 
 static const masque_limits *limits_of(const mq_tunnel *tunnel) {
     return &tunnel->conn->setup->config->limits;
@@ -176,6 +178,10 @@ static void tell_output(mq_tunnel *tunnel) {
 bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
     masque_engine *engine = tunnel->conn->engine;
     assert(!tunnel->ended);
+    /* Its window was granted when there was memory. Now it is one of those that hold it. */
+    if (mq_engine_is_past(engine, 100) && tunnel->incoming.bytes >= HELD_WHEN_FULL) {
+        return false;
+    }
     if (mq_queue_append(&tunnel->incoming, &engine->pool, block, start, end)) {
         return false;
     }

@@ -6,14 +6,38 @@
 #include "crypto/wolfssl.h"
 #include "wire/client_hello.h"
 
+/* Follows the records' boundaries through what wolfSSL takes (RFC 8446 5.1). */
+static void follow_records(mq_tls_stream *stream, const uint8_t *bytes, size_t length) {
+    while (length > 0) {
+        if (stream->record_left == 0) {
+            stream->record_header[stream->record_header_length++] = *bytes++;
+            length--;
+            if (stream->record_header_length == sizeof stream->record_header) {
+                stream->record_header_length = 0;
+                stream->record_left = (size_t)stream->record_header[3] << 8 | stream->record_header[4];
+                stream->record_done = stream->record_left == 0;
+            }
+            continue;
+        }
+        size_t take = length < stream->record_left ? length : stream->record_left;
+        stream->record_left -= take;
+        stream->record_done = stream->record_left == 0;
+        bytes += take;
+        length -= take;
+    }
+}
+
 static int take_input(WOLFSSL *ssl, char *buffer, int size, void *context) {
     mq_tls_stream *stream = context;
     (void)ssl;
-    if (stream->in_length == 0) {
+    /* wolfSSL would go on through any number of records that have no plaintext. */
+    bool enough = stream->state == MQ_TLS_OPEN && stream->record_done;
+    if (stream->in_length == 0 || enough) {
         return WOLFSSL_CBIO_ERR_WANT_READ;
     }
     size_t length = stream->in_length < (size_t)size ? stream->in_length : (size_t)size;
     memcpy(buffer, stream->in, length);
+    follow_records(stream, stream->in, length);
     stream->in += length;
     stream->in_length -= length;
     return (int)length;
@@ -30,6 +54,8 @@ static bool output_grow(mq_tls_stream *stream, size_t length) {
         return false;
     }
     size_t capacity = needed > MQ_RECORD_MAX && needed < stream->out_limit ? stream->out_limit : needed;
+    /* A row of small answers would else be moved each time. */
+    capacity = stream->out_capacity > 0 && capacity < 2 * stream->out_capacity ? 2 * stream->out_capacity : capacity;
     uint8_t *out = mq_resize(stream->allocator, stream->out, capacity);
     if (!out) {
         stream->output_error = MASQUE_ERR_NO_MEMORY;
@@ -128,9 +154,11 @@ int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, 
     if (stream->state != MQ_TLS_OPEN) {
         return stream->state == MQ_TLS_PEER_CLOSED ? 0 : MASQUE_ERR_TLS_RECORD;
     }
+    stream->record_done = false;
     int result = wolfSSL_read(stream->ssl, buffer, (int)capacity);
     if (result > 0) {
         *length = (size_t)result;
+        stream->empty_records = 0;
         return 0;
     }
     int error = wolfSSL_get_error(stream->ssl, result);
@@ -138,7 +166,11 @@ int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, 
         stream->state = MQ_TLS_PEER_CLOSED;
         return 0;
     }
-    return is_blocked(error) ? 0 : fail(stream, MASQUE_ERR_TLS_RECORD);
+    if (!is_blocked(error)) {
+        return fail(stream, MASQUE_ERR_TLS_RECORD);
+    }
+    stream->empty_records += stream->record_done;
+    return stream->empty_records > MQ_EMPTY_RECORDS_MAX ? fail(stream, MASQUE_ERR_FLOOD) : 0;
 }
 
 int mq_tls_stream_write(mq_tls_stream *stream, const void *bytes, size_t length) {

@@ -26,6 +26,9 @@
    read; beyond this it is a flood. */
 #define MQ_OUTPUT_CAP (MQ_OUTPUT_MAX + 2 * (MQ_RECORD_MAX + MQ_RECORD_OVERHEAD))
 
+/* KeyUpdates, empty records and warnings in a row; each costs key schedules or answers. */
+#define MQ_EMPTY_RECORDS_MAX 32u
+
 typedef enum mq_tls_state {
     MQ_TLS_HANDSHAKE,
     MQ_TLS_OPEN,
@@ -43,7 +46,12 @@ typedef struct mq_tls_stream {
     int output_error;  /* why the output could not grow: everything fails from then on */
     const uint8_t *in; /* the window, during input only */
     size_t in_length;
-    uint8_t *out; /* NULL while nothing waits */
+    uint8_t record_header[5]; /* of the record being taken, as far as it came */
+    size_t record_header_length;
+    size_t record_left;     /* its bytes that wolfSSL hasn't taken */
+    bool record_done;       /* in a read: one was taken, the next has to wait */
+    uint32_t empty_records; /* in a row, without plaintext */
+    uint8_t *out;           /* NULL while nothing waits */
     size_t out_capacity;
     size_t out_start;
     size_t out_end;
@@ -62,9 +70,10 @@ void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t len
    MASQUE_ERR_NO_MEMORY: state is FAILED. */
 int mq_tls_stream_handshake(mq_tls_stream *stream);
 
-/* Decrypts up to CAPACITY bytes into BUFFER. *LENGTH 0 with result 0: the window is
-   empty, or state is PEER_CLOSED. MASQUE_ERR_TLS_RECORD, MASQUE_ERR_NO_MEMORY,
-   MASQUE_ERR_FLOOD (more than MQ_OUTPUT_CAP to answer): state is FAILED. */
+/* Decrypts at most one record of up to CAPACITY bytes into BUFFER. *LENGTH 0 with result
+   0: it had no plaintext, the window is empty, or state is PEER_CLOSED. MASQUE_ERR_TLS_RECORD, MASQUE_ERR_NO_MEMORY,
+   MASQUE_ERR_FLOOD (more than MQ_OUTPUT_CAP to answer, or MQ_EMPTY_RECORDS_MAX records
+   in a row without plaintext): state is FAILED. */
 int mq_tls_stream_read(mq_tls_stream *stream, uint8_t *buffer, size_t capacity, size_t *length);
 
 /* Encrypts LENGTH <= MQ_RECORD_MAX bytes as one record. 0, MASQUE_ERR_NO_MEMORY or
