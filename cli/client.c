@@ -21,8 +21,7 @@ typedef struct mqd_client {
 static void on_client(uv_poll_t *poll, int status, int events);
 
 static void poll_client(mqd_client *client) {
-    int events = (client->reads && !client->ended ? UV_READABLE : 0) | (client->writes ? UV_WRITABLE : 0);
-    watched_set(&client->socket, events, on_client);
+    watched_set_peer(&client->socket, client->reads && !client->ended, client->writes, on_client);
 }
 
 static void read_client(mqd_client *client) {
@@ -64,7 +63,6 @@ static void write_client(mqd_client *client) {
 
 /* The socket has an error: neither direction works any more. */
 static void fail_client(mqd_client *client) {
-    watched_stopped(&client->socket);
     client->ended = true;
     client->writes = false;
     masque_conn_failed(client->socket.worker->engine, client->conn, worker_now());
@@ -73,7 +71,7 @@ static void fail_client(mqd_client *client) {
 static void on_client(uv_poll_t *poll, int status, int events) {
     mqd_client *client = poll->data;
     mqd_worker *worker = client->socket.worker;
-    if (status < 0) {
+    if (!watched_take(&client->socket, status, events)) {
         fail_client(client);
     } else if (events & UV_READABLE) {
         read_client(client);
@@ -118,6 +116,19 @@ void client_event(const masque_event *event) {
     poll_client(client);
 }
 
+/* One line a second at most, however many there are. */
+static void log_refused(mqd_worker *worker, int error) {
+    masque_time now = worker_now();
+    worker->refused++;
+    if (worker->refused_at && now - worker->refused_at < MASQUE_SECOND) {
+        return;
+    }
+    log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%u since the last line, now: %s", worker->refused,
+             masque_error_text(error));
+    worker->refused_at = now;
+    worker->refused = 0;
+}
+
 void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols) {
     mqd_client *client = calloc(1, sizeof *client);
     int error;
@@ -129,7 +140,7 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
     socket_tune(fd);
     client->conn = masque_accept(worker->engine, address, client, worker_now(), &error);
     if (!client->conn) {
-        log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s", masque_error_text(error));
+        log_refused(worker, error);
         watched_close(&client->socket, false);
         return;
     }

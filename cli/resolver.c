@@ -59,10 +59,7 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
     mqd_watched *watched = poll->data;
     mqd_resolver *resolver = ((resolver_socket *)(void *)watched)->resolver;
     ares_socket_t fd = watched->fd;
-    if (status < 0) {
-        watched_stopped(watched);
-    }
-    bool readable = status < 0 || events & UV_READABLE;
+    bool readable = !watched_take(watched, status, events) || events & UV_READABLE;
     ares_process_fd(resolver->channel, readable ? fd : ARES_SOCKET_BAD, events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
     set_timer(resolver);
     worker_run(resolver->worker);
@@ -179,6 +176,9 @@ static void answer_localhost(mqd_resolver *resolver, masque_tunnel_id tunnel) {
 }
 
 void resolver_ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name) {
+    if (resolver->ending) {
+        return;
+    }
     /* A copy: the first answer may come at once and end the tunnel with its name. */
     char copy[256];
     strncpy(copy, name, sizeof copy - 1);
@@ -224,13 +224,15 @@ mqd_resolver *resolver_new(mqd_worker *worker, const char *servers, mqd_message 
     return resolver;
 }
 
+static void on_timer_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
 void resolver_del(mqd_resolver *resolver) {
     if (!resolver) {
         return;
     }
     resolver->ending = true;
     ares_destroy(resolver->channel);
-    uv_close((uv_handle_t *)&resolver->timer, NULL);
-    uv_run(&resolver->worker->loop, UV_RUN_NOWAIT);
-    free(resolver);
+    uv_close((uv_handle_t *)&resolver->timer, on_timer_closed);
 }

@@ -30,8 +30,7 @@ typedef struct mqd_target {
 static void on_target(uv_poll_t *poll, int status, int events);
 
 static void poll_target(mqd_target *target) {
-    int events = (target->reads && !target->ended ? UV_READABLE : 0) | (target->writes ? UV_WRITABLE : 0);
-    watched_set(&target->socket, events, on_target);
+    watched_set_peer(&target->socket, target->reads && !target->ended, target->writes, on_target);
 }
 
 /* masque_iovec is laid out as struct iovec, by design. */
@@ -116,7 +115,6 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
 
 /* The socket has an error. What it had sent before is still there to be read. */
 static void fail_target(mqd_target *target) {
-    watched_stopped(&target->socket);
     for (int i = 0; i < LAST_READS && target->reads && !target->ended; i++) {
         read_target(target);
     }
@@ -130,15 +128,13 @@ static void fail_target(mqd_target *target) {
 static void on_target(uv_poll_t *poll, int status, int events) {
     mqd_target *target = poll->data;
     mqd_worker *worker = target->socket.worker;
+    bool sound = watched_take(&target->socket, status, events);
     if (!target->connected) {
-        if (status < 0) {
-            watched_stopped(&target->socket);
-        }
         finish_dial(target, socket_connect_result(target->socket.fd));
         worker_run(worker);
         return;
     }
-    if (status < 0) {
+    if (!sound) {
         fail_target(target);
     } else if (events & UV_READABLE) {
         read_target(target);

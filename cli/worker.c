@@ -20,6 +20,7 @@ int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb c
     watched->worker = worker;
     watched->fd = fd;
     watched->events = 0;
+    watched->hung_up = false;
     watched->closed = closed;
     watched->poll.data = watched;
     return uv_poll_init_socket(&worker->loop, &watched->poll, fd);
@@ -37,8 +38,22 @@ void watched_set(mqd_watched *watched, int events, uv_poll_cb callback) {
     }
 }
 
-void watched_stopped(mqd_watched *watched) {
-    watched->events = 0;
+void watched_set_peer(mqd_watched *watched, bool reads, bool writes, uv_poll_cb callback) {
+    int events = (reads ? UV_READABLE : 0) | (writes ? UV_WRITABLE : 0);
+    if (!reads && !watched->hung_up) {
+        events |= UV_DISCONNECT;
+    }
+    watched_set(watched, events, callback);
+}
+
+bool watched_take(mqd_watched *watched, int status, int events) {
+    if (status < 0) {
+        watched->events = 0; /* libuv has stopped polling */
+        return false;
+    }
+    /* A FIN stays to be seen: it is asked for once, and read in its turn. */
+    watched->hung_up = watched->hung_up || events & UV_DISCONNECT;
+    return true;
 }
 
 void watched_close(mqd_watched *watched, bool reset) {
@@ -88,9 +103,7 @@ static void on_listener(uv_poll_t *poll, int status, int events) {
     mqd_watched *socket = poll->data;
     mqd_worker *worker = socket->worker;
     const worker_listener *listener = (const worker_listener *)(const void *)socket;
-    (void)events;
-    if (status < 0) {
-        watched_stopped(socket);
+    if (!watched_take(socket, status, events)) {
         watched_set(socket, UV_READABLE, on_listener);
     }
     for (int i = 0; i < ACCEPT_BATCH; i++) {
@@ -158,6 +171,9 @@ static void stop(mqd_worker *worker) {
 
 void worker_run(mqd_worker *worker) {
     masque_event event;
+    if (worker->stopped) {
+        return; /* only closing is left */
+    }
     while (masque_next_event(worker->engine, &event)) {
         act(worker, &event);
     }

@@ -24,6 +24,7 @@ typedef struct mqd_watched {
     mqd_worker *worker;
     int fd;
     int events;         /* what is polled for now */
+    bool hung_up;       /* the peer said its end while nothing was read */
     uv_close_cb closed; /* frees what the socket lives in */
 } mqd_watched;
 
@@ -50,6 +51,8 @@ struct mqd_worker {
     log_options log;
     bool draining;
     bool stopped;
+    masque_time refused_at; /* a line about refused connections was written */
+    unsigned refused;       /* since */
     /* From the main thread, under the lock. */
     uv_mutex_t lock;
     masque_config *new_config;
@@ -89,9 +92,11 @@ static inline masque_time worker_now(void) {
 int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb closed);
 /* Polls for EVENTS (0: nothing) by CALLBACK; cheap when nothing changes. */
 void watched_set(mqd_watched *watched, int events, uv_poll_cb callback);
-/* To be called first when a callback's STATUS is negative: libuv has stopped polling. The
-   socket has an error that read() or write() will tell. */
-void watched_stopped(mqd_watched *watched);
+/* The same for a connection, which is always asked whether its peer is there: without
+   it a peer that died while nothing is read would not be noticed. */
+void watched_set_peer(mqd_watched *watched, bool reads, bool writes, uv_poll_cb callback);
+/* To be called first in such a callback; false: STATUS or EVENTS tell of an error. */
+bool watched_take(mqd_watched *watched, int status, int events);
 /* Ends polling, closes the descriptor and calls `closed` later. */
 void watched_close(mqd_watched *watched, bool reset);
 
@@ -108,7 +113,7 @@ void target_event(const masque_event *event);
 
 /* --- resolver.c */
 mqd_resolver *resolver_new(mqd_worker *worker, const char *servers, mqd_message *message);
-/* To be called before the loop's last run. */
+/* It is freed in the loop's last run. */
 void resolver_del(mqd_resolver *resolver);
 void resolver_ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name);
 

@@ -24,6 +24,13 @@ KEY = "correct-horse"
 BODY = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(128 * 1024))  # 4 MiB
 
 
+def resolves(name):
+    try:
+        return bool(socket.getaddrinfo(name, 443, socket.AF_INET))
+    except OSError:
+        return False
+
+
 class Origin(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -92,6 +99,9 @@ def ask_all(folder, proxy):
         ("a closed port", f"https://127.0.0.1:{refusing}/", KEY, ("502 000", nothing)),
         ("the proxy itself", f"https://{proxy.removeprefix('https://')}/", KEY, ("403 000", nothing)),
     ]
+    if not resolves("localhost"):
+        # A machine without /etc/hosts; names are the resolver's matter then, not ours.
+        rows = [row for row in rows if row[0] != "a name"]
     for name, url, key, expected in rows:
         check(name, answer(curl(folder, proxy, url, key)), expected)
     downloads = [curl(folder, proxy, f"https://127.0.0.1:{origin}/") for _ in range(PARALLEL)]

@@ -338,7 +338,7 @@ static void on_timer(mq_timer *timer, masque_time now) {
     bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && conn_due(conn) <= now;
     bool lingered = conn->state == MQ_CONN_LINGER && conn_due(conn) <= now;
     if (stalled || handshake_late || lingered) {
-        conn_end(conn, lingered ? 0 : MASQUE_ERR_TIMEOUT, stalled, false);
+        conn_end(conn, lingered ? 0 : MASQUE_ERR_TIMEOUT, stalled, lingered);
         return;
     }
     if (conn->state == MQ_CONN_OPEN) {
@@ -414,6 +414,9 @@ void mq_conn_settle(mq_conn *conn) {
     bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
     /* Its last answer goes out first. */
     too_many_failures = too_many_failures && !has_output(conn);
+    if (conn->state == MQ_CONN_OPEN && conn->flooded) {
+        mq_conn_begin_close(conn, MASQUE_ERR_FLOOD);
+    }
     if (conn->state == MQ_CONN_OPEN && (too_many_failures || conn->session->ops->is_done(conn->session))) {
         mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : conn->session->error);
     }

@@ -235,7 +235,7 @@ int masque_resolved(masque_engine *engine, masque_tunnel_id id, masque_family fa
     if (!tunnel->opening || tunnel->opening->phase == MQ_PHASE_AUTH) {
         return MASQUE_ERR_STATE;
     }
-    if (family != MASQUE_IPV4 && family != MASQUE_IPV6) {
+    if ((family != MASQUE_IPV4 && family != MASQUE_IPV6) || result > MASQUE_LOOKUP_TIMEOUT) {
         return MASQUE_ERR_INVALID;
     }
     engine->now = now;
@@ -269,6 +269,9 @@ int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_resul
     mq_attempt *attempt = mq_slots_find(&engine->attempts, id);
     if (!attempt) {
         return MASQUE_ERR_STALE;
+    }
+    if (result > MASQUE_DIAL_EXHAUSTED) {
+        return MASQUE_ERR_INVALID;
     }
     engine->now = now;
     mq_tunnel *tunnel = attempt->tunnel;

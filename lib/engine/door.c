@@ -63,7 +63,8 @@ static mq_timing measure(const mq_opening *opening, masque_time now) {
 }
 
 static void log_answer(const mq_tunnel *tunnel, mq_refusal refusal, unsigned status) {
-    masque_log_record record = {.level = MASQUE_LOG_INFO,
+    /* Who asks too often must not fill the log by it. */
+    masque_log_record record = {.level = refusal == MQ_REFUSAL_LIMIT ? MASQUE_LOG_DEBUG : MASQUE_LOG_INFO,
                                 .event = "request",
                                 .conn = tunnel->conn->id,
                                 .tunnel = tunnel->id,
@@ -230,6 +231,13 @@ static mq_refusal check_form(const mq_request *request, mq_authority *authority)
     return MQ_REFUSAL_NONE;
 }
 
+/* A request beyond the rate is of no use to anybody; too many are a flood. */
+static void note_excess(mq_conn *conn) {
+    const masque_limits *limits = &conn->setup->config->limits;
+    conn->flooded = conn->flooded ||
+                    !mq_bucket_take(&conn->excess, conn->engine->now, limits->glitches_rate, limits->glitches_burst);
+}
+
 static mq_refusal check_capacity(mq_conn *conn) {
     masque_engine *engine = conn->engine;
     const masque_limits *limits = &conn->setup->config->limits;
@@ -240,6 +248,9 @@ static mq_refusal check_capacity(mq_conn *conn) {
                 mq_engine_is_past(engine, OVERLOAD_REFUSE_PERCENT);
     bool fast = !mq_bucket_take(&conn->requests, engine->now, limits->requests_rate, limits->requests_burst) ||
                 !mq_source_may_request(conn->source, limits, engine->now);
+    if (fast) {
+        note_excess(conn);
+    }
     return full || fast ? MQ_REFUSAL_LIMIT : MQ_REFUSAL_NONE;
 }
 

@@ -99,7 +99,9 @@ typedef struct mq_conn {
     int error;          /* of CONN_END */
     uint32_t auth_failures;
     mq_bucket requests;
-    mq_link tunnels; /* of mq_tunnel.in_conn */
+    mq_bucket excess; /* requests beyond that rate */
+    bool flooded;     /* and beyond this one */
+    mq_link tunnels;  /* of mq_tunnel.in_conn */
     size_t tunnel_count;
     size_t dials;          /* attempts under way */
     mq_link dial_queue;    /* mq_opening that wait for a place */

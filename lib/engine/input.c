@@ -90,7 +90,7 @@ static void process(mq_conn *conn) {
         error = go_on_with_handshake(conn);
     }
     bool more = conn->state == MQ_CONN_OPEN;
-    while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort) {
+    while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort && !conn->flooded) {
         conn->session->now = conn->engine->now;
         conn->session->may_grow = !mq_engine_is_past(conn->engine, 80);
         error = take_plaintext(conn, &more);
@@ -98,7 +98,8 @@ static void process(mq_conn *conn) {
     if (error) {
         mq_conn_begin_close(conn, error);
     }
-    if (conn->state >= MQ_CONN_CLOSING) {
+    /* What comes behind the end means nothing. */
+    if (conn->state >= MQ_CONN_CLOSING || conn->tls.state == MQ_TLS_PEER_CLOSED) {
         conn->tls.in_length = 0;
     }
 }

@@ -132,7 +132,8 @@ static void report_finish(mq_tunnel *tunnel) {
 
 void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
     mq_conn *conn = tunnel->conn;
-    if (tunnel->ended) {
+    /* One that lingers had its end in order; what becomes of the connection is no matter. */
+    if (tunnel->ended || tunnel->lingering) {
         return;
     }
     /* Only END_STREAM, or HTTP/1.1's close_notify, says that these were all the bytes. */

@@ -175,7 +175,6 @@ def test_resets(t):
     except OSError:
         pass  # it was closed while we wrote
     check(not connection.goaways or connection.goaways[-1][1] == ENHANCE_YOUR_CALM, f"GOAWAY {connection.goaways}")
-    check(connection.next_number < 400, "200 resets were taken")
     same(status_of(t, proxy, target.authority)[0], 200, "another connection")
 
 

@@ -273,6 +273,46 @@ static void test_protocols(void **state) {
     }
 }
 
+/* --- values out of range --------------------------------------------------------------------------- */
+
+static void test_strange_values(void **state) {
+    static masque_address many[300];
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    masque_address nobody = {.family = MASQUE_FAMILY_NONE};
+    int error;
+    masque_conn_id id = masque_accept(w->engine, &nobody, NULL, w->now, &error);
+    SIM_CHECK(w, id != 0, "a client without an address: %s", masque_error_name(error));
+    sim_alloc_side(SIM_PROXY);
+    assert_int_equal(masque_conn_failed(w->engine, id, w->now), 0);
+    sim_alloc_side(SIM_TEST);
+    masque_event event;
+    while (masque_next_event(w->engine, &event)) {
+    }
+    for (size_t i = 0; i < SIM_COUNT(many); i++) {
+        many[i] = sim_address(i % 2 ? "127.0.0.1" : "::ffff:127.0.0.1", (uint16_t)i);
+        many[i].family = i % 7 ? many[i].family : 99;
+    }
+    sim_add_name(w, (sim_name){.text = "hand.test", .ipv6 = {{.delay = SIM_NEVER}}, .ipv4 = {{.delay = SIM_NEVER}}});
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = "hand.test:1001"});
+    sim_settle(w);
+    masque_tunnel_id tunnel = w->last_resolve;
+    assert_int_equal(masque_resolved(w->engine, tunnel, MASQUE_IPV6, (masque_lookup)99, many, 300, w->now),
+                     MASQUE_ERR_INVALID);
+    assert_int_equal(masque_resolved(w->engine, tunnel, MASQUE_IPV6, MASQUE_LOOKUP_FAILED, many, 300, w->now), 0);
+    assert_int_equal(masque_resolved(w->engine, tunnel, MASQUE_IPV4, MASQUE_LOOKUP_OK, many, 300, w->now), 0);
+    sim_settle(w);
+    SIM_CHECK(w, t->status == 403 && w->target_count == 0, "status %u", t->status);
+    sim_find_site(w, SIM_ECHO)->delay = SIM_NEVER;
+    t = sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1002"});
+    sim_settle(w);
+    error = masque_dialed(w->engine, w->targets[0]->attempt, (masque_dial_result)99, w->now);
+    w->targets[0]->state = error ? SIM_DIALING : SIM_CLOSED;
+    SIM_CHECK(w, error == 0 || error == MASQUE_ERR_INVALID, "%s", masque_error_name(error));
+    sim_world_close(w);
+}
+
 /* --- the engine's life --------------------------------------------------------------------------- */
 
 static void test_engine_new(void **state) {
@@ -334,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_feed_while_blocked),
         cmocka_unit_test(test_pull_is_repeatable),
         cmocka_unit_test(test_protocols),
+        cmocka_unit_test(test_strange_values),
         cmocka_unit_test(test_engine_new),
         cmocka_unit_test(test_free_in_the_middle),
     };

@@ -61,6 +61,29 @@ static void test_deaf_transport(void **state) {
     }
 }
 
+/* Much is sent before the dial has an answer: it waits, and all of it arrives, or
+   the refusal does. */
+static void test_early_bytes_wait(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        bool h1 = i % 2;
+        bool refused = i / 2 % 2;
+        sim_world *w = sim_world_new(&(sim_setup){.seed = i});
+        sim_add_site(w, "45.60.0.20",
+                     (sim_site){.delay = MASQUE_SECOND,
+                                .fin_for_fin = true,
+                                .result = refused ? MASQUE_DIAL_REFUSED : MASQUE_DIAL_OK});
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = h1 ? "http/1.1" : "h2"});
+        sim_tun *t = sim_request(
+            c, &(sim_ask){.authority = "45.60.0.20:1001", .early = true, .send = 1500000, .send_fin = true});
+        sim_settle(w);
+        SIM_CHECK(w, t->status == (refused ? 502 : 200), "h%d: status %u", h1 ? 1 : 2, t->status);
+        SIM_CHECK(w, t->got_fin && !c->was_reset, "h%d, refused %d: cut", h1 ? 1 : 2, refused);
+        SIM_CHECK(w, refused || t->target->received == 1500000, "h%d: not all", h1 ? 1 : 2);
+        sim_world_close(w);
+    }
+}
+
 /* --- some of a hundred tunnels ------------------------------------------------------------- */
 
 typedef struct crowd {
@@ -161,9 +184,14 @@ static void test_credit_follows_the_target(void **state) {
 
 /* Everything that was ever granted for a tunnel that is gone comes back to the
    connection, or it would run dry. */
+static void small_connection(masque_limits *limits) {
+    limits->tunnels_per_connection_max = 8;
+    limits->connection_buffer_max = 1048576;
+}
+
 static void test_credit_of_dead_tunnels_returns(void **state) {
     (void)state;
-    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1, .limits = small_connection});
     sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
     for (unsigned i = 0; i < 400; i++) {
         sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET ":1001"});
@@ -281,6 +309,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo_without_a_reader),
         cmocka_unit_test(test_deaf_transport),
+        cmocka_unit_test(test_early_bytes_wait),
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_credit_follows_the_target),
         cmocka_unit_test(test_credit_of_dead_tunnels_returns),

@@ -69,7 +69,7 @@ static void target_acts(scene *s) {
 
 static void open_scene(scene *s, uint64_t seed) {
     s->w = sim_world_new(&(sim_setup){.seed = seed, .segment = seed % 3 == 2 ? 500 : 0});
-    s->c = sim_connect(s->w, &(sim_client){.alpn = s->version == 1 ? "http/1.1" : "h2"});
+    s->c = sim_connect(s->w, &(sim_client){.alpn = s->version == 1 ? "http/1.1" : "h2", .tls = seed % 2 ? 13 : 12});
     s->t = sim_request(s->c, &(sim_ask){.authority = SIM_QUIET PORT});
     sim_settle(s->w);
     SIM_CHECK(s->w, s->t->status == 200, "no tunnel");
@@ -239,6 +239,57 @@ static void test_client_leaves_while_dialing(void **state) {
     }
 }
 
+/* The client sent everything, ended, and left: its target still gets all of it, or
+   is given up when it takes nothing for the write stall limit. */
+static void test_bytes_outlive_their_client(void **state) {
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        for (int patient = 0; patient <= 1; patient++) {
+            sim_world *w = sim_world_new(&(sim_setup){.seed = 4});
+            sim_conn *c = sim_connect(w, &(sim_client){.alpn = version == 1 ? "http/1.1" : "h2"});
+            sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET PORT});
+            sim_settle(w);
+            t->target->stalls = true;
+            t->target->send_fin = version == 1; /* HTTP/2 forgets the stream with the connection */
+            t->send_total = PENDING_UP;
+            t->send_fin = true;
+            sim_wake(t);
+            sim_settle(w);
+            sim_leave(c, false);
+            sim_advance(w, 20 * MASQUE_SECOND);
+            SIM_CHECK(w, !t->target->ended, "h%d: given up already", version);
+            t->target->stalls = !patient;
+            sim_advance(w, 60 * MASQUE_SECOND);
+            SIM_CHECK(w, t->target->ended && c->ended, "h%d, patient %d: not over", version, patient);
+            SIM_CHECK(w, t->target->got_reset == !patient, "h%d, patient %d: reset", version, patient);
+            SIM_CHECK(w, !patient || t->target->received == PENDING_UP, "h%d: %llu received", version,
+                      (unsigned long long)t->target->received);
+            sim_world_close(w);
+        }
+    }
+}
+
+/* END_STREAM was sent, then the client thinks better of it: a reset all the same. */
+static void test_reset_behind_fin(void **state) {
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 4});
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = version == 1 ? "http/1.1" : "h2"});
+        sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET PORT});
+        sim_settle(w);
+        t->target->stalls = true;
+        t->send_total = PENDING_UP;
+        t->send_fin = true;
+        sim_wake(t);
+        sim_settle(w);
+        SIM_CHECK(w, t->fin_sent && !t->target->got_fin, "h%d: FIN before the bytes", version);
+        sim_reset(t);
+        sim_settle(w);
+        SIM_CHECK(w, t->target->ended && t->target->got_reset, "h%d: not reset", version);
+        sim_world_close(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matrix),
@@ -246,6 +297,8 @@ int main(void) {
         cmocka_unit_test(test_fin_only),
         cmocka_unit_test(test_target_resets_at_once),
         cmocka_unit_test(test_client_leaves_while_dialing),
+        cmocka_unit_test(test_bytes_outlive_their_client),
+        cmocka_unit_test(test_reset_behind_fin),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -5,6 +5,7 @@
  */
 #include "harness/frames.h"
 #include "harness/suite.h"
+#include "harness/wolf.h"
 
 #define GROWTH_MAX 1048576u
 #define DIALS_MAX 32u
@@ -465,11 +466,39 @@ static void test_a_byte_each(void **state) {
     sim_world_close(w);
 }
 
+/* TLS 1.3 KeyUpdates want to be answered: a client that sends many and reads none. */
+static void test_key_updates(void **state) {
+    sim_world *w;
+    (void)state;
+    sim_conn *c = hostile_client(&w, 1);
+    c->deaf = true;
+    sim_alloc_reset_peak();
+    uint64_t before = sim_proxy_bytes();
+    for (unsigned i = 0; i < 200000 && !c->ended; i++) {
+        wolfSSL_update_keys(c->ssl);
+        if (i % 500 == 0) {
+            sim_settle(w);
+        }
+    }
+    sim_settle(w);
+    uint64_t growth = sim_alloc_memory(SIM_PROXY)->peak_bytes - before;
+    if (getenv("SIM_VERBOSE")) {
+        print_message("KeyUpdate: %llu bytes sent, %llu bytes more, ended %d: %s\n", (unsigned long long)c->up.written,
+                      (unsigned long long)growth, c->ended, masque_error_name(c->end_error));
+    }
+    SIM_CHECK(w, growth < 100000, "%llu bytes more", (unsigned long long)growth);
+    check_others(w, "KeyUpdate");
+    c->deaf = false;
+    c->options.stubborn = false;
+    sim_world_close(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_attacks),          cmocka_unit_test(test_fatal_frames),
         cmocka_unit_test(test_wrong_preface),    cmocka_unit_test(test_zero_window),
         cmocka_unit_test(test_trickling_window), cmocka_unit_test(test_a_byte_each),
+        cmocka_unit_test(test_key_updates),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -4,6 +4,7 @@
  * connection, byte by byte as the row says, whole and in single bytes.
  */
 #include "harness/frames.h"
+#include "harness/pattern.h"
 #include "harness/suite.h"
 
 #define PROTOCOL_ERROR 1
@@ -298,6 +299,30 @@ static void test_h2_early_and_padded_data(void **state) {
     sim_world_free(w);
 }
 
+/* A client that wants no more requests may still use what it has (RFC 9113 6.8). */
+static void test_h2_goaway_of_the_client(void **state) {
+    (void)state;
+    sim_bytes out = {.bytes = NULL};
+    sim_world *w;
+    sim_conn *c = raw_client(&w, 1, &out);
+    sim_connect_frame(&out, 1, SIM_QUIET ":1001", 0);
+    sim_frame(&out, SIM_FRAME_GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8);
+    sim_send_all(c, &out);
+    sim_settle(w);
+    uint8_t byte = sim_pattern_byte(2 * 1001, 0);
+    sim_frame(&out, SIM_FRAME_DATA, 0, 1, &byte, 1);
+    sim_send_all(c, &out);
+    sim_advance(w, 100 * MASQUE_SECOND);
+    SIM_CHECK(w, c->seen.status == 200 && w->targets[0]->received == 1, "status %u", c->seen.status);
+    SIM_CHECK(w, !c->finished, "the tunnel was ended");
+    sim_frame(&out, SIM_FRAME_DATA, SIM_FLAG_END_STREAM, 1, NULL, 0);
+    sim_send_all(c, &out);
+    w->targets[0]->send_fin = true;
+    sim_advance(w, MASQUE_SECOND);
+    SIM_CHECK(w, w->targets[0]->ended && !w->targets[0]->got_reset && c->finished, "not over");
+    sim_world_close(w);
+}
+
 /* --- HTTP/1.1 --------------------------------------------------------------------------------- */
 
 typedef struct h1_row {
@@ -381,9 +406,13 @@ static void test_h1_no_second_request(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_h2_heads),          cmocka_unit_test(test_h2_nul),
-        cmocka_unit_test(test_h2_second_headers), cmocka_unit_test(test_h2_early_and_padded_data),
-        cmocka_unit_test(test_h1_heads),          cmocka_unit_test(test_h1_no_second_request),
+        cmocka_unit_test(test_h2_heads),
+        cmocka_unit_test(test_h2_nul),
+        cmocka_unit_test(test_h2_second_headers),
+        cmocka_unit_test(test_h2_early_and_padded_data),
+        cmocka_unit_test(test_h2_goaway_of_the_client),
+        cmocka_unit_test(test_h1_heads),
+        cmocka_unit_test(test_h1_no_second_request),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -12,7 +12,7 @@
 #define KEPT 64u
 
 static uint64_t first_seed = 1;
-static uint64_t last_seed = 250;
+static uint64_t last_seed = 150;
 
 /* A tunnel and what was done to it. */
 typedef struct life {

@@ -8,7 +8,7 @@
 #include "harness/suite.h"
 
 /* Scenarios with more allocations than this are sampled. */
-#define ROUNDS_MAX 400u
+#define ROUNDS_MAX 250u
 #define EVERYTHING (120 * MASQUE_SECOND)
 
 typedef struct scene {
