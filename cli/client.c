@@ -10,6 +10,9 @@
 #include "socket.h"
 #include "worker.h"
 
+/* Reads of what a socket with an error still holds. */
+#define LAST_READS 64
+
 typedef struct mqd_client {
     mqd_watched socket;
     masque_conn_id conn;
@@ -63,6 +66,10 @@ static void write_client(mqd_client *client) {
 
 /* The socket has an error: neither direction works any more. */
 static void fail_client(mqd_client *client) {
+    /* What it had sent before is still there to be read: perhaps its orderly end. */
+    for (int i = 0; i < LAST_READS && client->reads && !client->ended; i++) {
+        read_client(client);
+    }
     client->ended = true;
     client->writes = false;
     masque_conn_failed(client->socket.worker->engine, client->conn, worker_now());

@@ -62,6 +62,18 @@ static void read_target(mqd_target *target) {
     }
 }
 
+/* The socket has an error. What it had sent before is still there to be read. */
+static void fail_target(mqd_target *target) {
+    for (int i = 0; i < LAST_READS && target->reads && !target->ended; i++) {
+        read_target(target);
+    }
+    if (!target->failed) {
+        target->failed = target->ended = true;
+        target->writes = false;
+        masque_tunnel_failed(target->socket.worker->engine, target->tunnel, worker_now());
+    }
+}
+
 static size_t total(const masque_iovec *pieces, size_t count) {
     size_t length = 0;
     for (size_t i = 0; i < count; i++) {
@@ -79,8 +91,7 @@ static void write_target(mqd_target *target) {
         struct msghdr message = {.msg_iov = as_iovec(pieces), .msg_iovlen = count};
         ssize_t length = sendmsg(target->socket.fd, &message, MSG_NOSIGNAL);
         if (length < 0 && errno != EAGAIN && errno != EINTR) {
-            target->ended = target->failed = true;
-            masque_tunnel_failed(engine, target->tunnel, worker_now());
+            fail_target(target);
             return;
         }
         masque_tunnel_pulled(engine, target->tunnel, length > 0 ? (size_t)length : 0, worker_now());
@@ -111,18 +122,6 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
         return;
     }
     poll_target(target);
-}
-
-/* The socket has an error. What it had sent before is still there to be read. */
-static void fail_target(mqd_target *target) {
-    for (int i = 0; i < LAST_READS && target->reads && !target->ended; i++) {
-        read_target(target);
-    }
-    if (!target->failed) {
-        target->failed = target->ended = true;
-        target->writes = false;
-        masque_tunnel_failed(target->socket.worker->engine, target->tunnel, worker_now());
-    }
 }
 
 static void on_target(uv_poll_t *poll, int status, int events) {

@@ -302,15 +302,19 @@ static void init_handles(mqd_worker *worker) {
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 
-static void init_listeners(mqd_worker *worker, const worker_setup *setup) {
+static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_message *message) {
     for (size_t i = 0; i < setup->fd_count; i++) {
         worker_listener *listener = &worker->listeners[i];
-        watched_init(&listener->socket, worker, setup->fds[i], on_listener_closed);
+        if (watched_init(&listener->socket, worker, setup->fds[i], on_listener_closed) != 0) {
+            say(message, "worker %u can't watch a listening socket", setup->number);
+            return false;
+        }
         listener->protocols = setup->protocols[i];
         listener->open = true;
         watched_set(&listener->socket, UV_READABLE, on_listener);
     }
     worker->listener_count = setup->fd_count;
+    return true;
 }
 
 bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *message) {
@@ -326,10 +330,9 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
         return false;
     }
     init_handles(worker);
-    if (!init_engine(worker, setup, message)) {
+    if (!init_engine(worker, setup, message) || !init_listeners(worker, setup, message)) {
         return false;
     }
-    init_listeners(worker, setup);
     if (uv_thread_create(&worker->thread, run_thread, worker) != 0) {
         say(message, "worker %u can't start: no thread", setup->number);
         return false;

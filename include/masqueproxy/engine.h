@@ -170,7 +170,8 @@ MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id t
 MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
 /* The target reset the connection, or it failed: carried to the client as a reset
-   (RFC 9113 8.5 CONNECT_ERROR). MASQUE_EVENT_TUNNEL_END is due at once. A target that
+   (RFC 9113 8.5 CONNECT_ERROR), behind what was read from it before. Then comes
+   MASQUE_EVENT_TUNNEL_END. A target that
    takes no more bytes (EPIPE) but may still send some: go on reading, and pull and
    call masque_tunnel_pulled() without writing. */
 MASQUE_EXTERN int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);

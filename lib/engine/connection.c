@@ -62,6 +62,8 @@ static masque_time conn_due(const mq_conn *conn) {
         due = open_due(conn);
         break;
     case MQ_CONN_CLOSING:
+        /* However slowly it reads: it was told to go. */
+        due = earlier(due, conn->since + milliseconds(limits->write_stall_timeout_ms));
         break;
     case MQ_CONN_LINGER:
         due = earlier(due, conn->since + milliseconds(limits->linger_timeout_ms));
@@ -334,7 +336,8 @@ static void on_timer(mq_timer *timer, masque_time now) {
         mq_conn_settle(conn);
         return;
     }
-    bool stalled = conn->output_since != MASQUE_NEVER && now - conn->output_since >= stall;
+    masque_time waiting_since = conn->state == MQ_CONN_CLOSING ? conn->since : conn->output_since;
+    bool stalled = waiting_since != MASQUE_NEVER && now - waiting_since >= stall;
     bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && conn_due(conn) <= now;
     bool lingered = conn->state == MQ_CONN_LINGER && conn_due(conn) <= now;
     if (stalled || handshake_late || lingered) {
@@ -366,6 +369,16 @@ static void settle_input(mq_conn *conn) {
     if (conn->input_blocked && mq_conn_accepts_input(conn)) {
         conn->input_blocked = false;
         mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_INPUT);
+    }
+}
+
+static void settle_failed_tunnels(mq_conn *conn) {
+    /* HTTP/2 keeps the order itself; HTTP/1.1's reset is the transport's, which drops all. */
+    bool drained = mq_tls_stream_waiting(&conn->tls) == 0 || mq_tls_stream_is_h2(&conn->tls);
+    for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
+        mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
+        link = link->next;
+        mq_tunnel_end_failed(tunnel, drained);
     }
 }
 
@@ -407,6 +420,9 @@ void mq_conn_settle(mq_conn *conn) {
         return;
     }
     mq_dialing_next(conn);
+    if (conn->failing > 0) {
+        settle_failed_tunnels(conn);
+    }
     if (conn->session && conn->session->must_abort) {
         conn_end(conn, 0, true, false);
         return;

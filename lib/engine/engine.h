@@ -106,6 +106,7 @@ typedef struct mq_conn {
     size_t dials;          /* attempts under way */
     mq_link dial_queue;    /* mq_opening that wait for a place */
     size_t outgoing_bytes; /* in all tunnels' queues to the client */
+    size_t failing;        /* tunnels whose target failed, with bytes for the client */
     size_t lingering;      /* tunnels whose stream has ended, but not their target */
     masque_time since;     /* of this state */
     masque_time idle_since;
@@ -162,6 +163,7 @@ typedef struct mq_tunnel {
     bool finish_reported; /* TUNNEL_FINISH was queued */
     bool output_told;     /* as of mq_conn, for the target */
     bool target_blocked;  /* masque_tunnel_reserve() said no */
+    bool failed;          /* the target is dead; ends when the client has what it sent */
     bool ended;           /* TUNNEL_END is due */
     bool lingering;       /* counted in conn->lingering */
     bool reset;
@@ -221,6 +223,8 @@ void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
 void mq_tunnel_opened(mq_tunnel *tunnel);
 /* Frees a tunnel that is in nobody's hands any more. */
 void mq_tunnel_del(mq_tunnel *tunnel);
+/* Ends one whose target failed once the client has all; DRAINED: and TLS's output too. */
+void mq_tunnel_end_failed(mq_tunnel *tunnel, bool drained);
 /* Ends it when nothing moved for the write stall limit. */
 void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now);
 

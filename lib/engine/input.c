@@ -67,7 +67,7 @@ static int take_plaintext(mq_conn *conn, bool *more) {
         return error;
     }
     if (length == 0) {
-        if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
+        if (conn->tls.state == MQ_TLS_PEER_CLOSED || conn->flooded) {
             take_close_notify(conn);
         } else {
             *more = conn->tls.in_length > 0; /* that record had no plaintext */
@@ -76,7 +76,11 @@ static int take_plaintext(mq_conn *conn, bool *more) {
     }
     *more = true;
     block->used = (uint32_t)length;
+    uint64_t requests = engine->stats.requests_total;
     error = conn->session->ops->input(conn->session, block, 0, block->used);
+    if (requests != engine->stats.requests_total && block->references == 1) {
+        mq_wipe(block->bytes, length); /* a head, with its credential */
+    }
     if (block->references > 1) {
         mq_block_release(&engine->pool, block);
         engine->read_block = NULL;
@@ -99,7 +103,7 @@ static void process(mq_conn *conn) {
         mq_conn_begin_close(conn, error);
     }
     /* What comes behind the end means nothing. */
-    if (conn->state >= MQ_CONN_CLOSING || conn->tls.state == MQ_TLS_PEER_CLOSED) {
+    if (conn->state >= MQ_CONN_CLOSING || conn->tls.state == MQ_TLS_PEER_CLOSED || conn->flooded) {
         conn->tls.in_length = 0;
     }
 }
@@ -152,8 +156,10 @@ int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned
 }
 
 bool mq_conn_accepts_input(const mq_conn *conn) {
-    return conn->kept_length == 0 &&
-           (!conn->session || conn->state >= MQ_CONN_CLOSING || conn->session->ops->wants_input(conn->session));
+    if (conn->state >= MQ_CONN_CLOSING || !conn->session) {
+        return true;
+    }
+    return conn->kept_length == 0 && conn->session->ops->wants_input(conn->session);
 }
 
 bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec *piece) {

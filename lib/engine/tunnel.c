@@ -71,15 +71,19 @@ static void drop_opening(mq_tunnel *tunnel) {
 }
 
 /* Bytes nobody will take: the client gets its connection's credit back. */
-static void drop_queues(mq_tunnel *tunnel) {
+static void drop_incoming(mq_tunnel *tunnel) {
     mq_conn *conn = tunnel->conn;
-    mq_pool *pool = &conn->engine->pool;
     if (tunnel->incoming.bytes > 0 && conn->session) {
         conn->session->ops->credit(conn->session, &tunnel->stream, tunnel->incoming.bytes);
     }
+    mq_queue_clear(&tunnel->incoming, &conn->engine->pool);
+}
+
+static void drop_queues(mq_tunnel *tunnel) {
+    mq_conn *conn = tunnel->conn;
+    drop_incoming(tunnel);
     conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
-    mq_queue_clear(&tunnel->incoming, pool);
-    mq_queue_clear(&tunnel->stream.outgoing, pool);
+    mq_queue_clear(&tunnel->stream.outgoing, &conn->engine->pool);
 }
 
 void mq_tunnel_del(mq_tunnel *tunnel) {
@@ -89,6 +93,7 @@ void mq_tunnel_del(mq_tunnel *tunnel) {
     drop_opening(tunnel);
     drop_queues(tunnel);
     conn->lingering -= tunnel->lingering;
+    conn->failing -= tunnel->failed;
     mq_link_remove(&tunnel->ready.link);
     mq_link_remove(&tunnel->starved);
     mq_link_remove(&tunnel->in_conn);
@@ -115,7 +120,8 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
         return;
     }
     tunnel->ended = true;
-    tunnel->reset = reset;
+    tunnel->reset = reset || tunnel->failed;
+    mq_link_remove(&tunnel->starved);
     drop_queues(tunnel);
     while (tunnel->ready.due) {
         mq_ready_clear(&tunnel->ready, (masque_event_type)__builtin_ctz(tunnel->ready.due));
@@ -179,6 +185,11 @@ static void tell_output(mq_tunnel *tunnel) {
 bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
     masque_engine *engine = tunnel->conn->engine;
     assert(!tunnel->ended);
+    if (tunnel->failed) {
+        mq_session *session = tunnel->stream.session;
+        session->ops->credit(session, &tunnel->stream, end - start);
+        return true; /* nobody is there to take them */
+    }
     /* Its window was granted when there was memory. Now it is one of those that hold it. */
     if (mq_engine_is_past(engine, 100) && tunnel->incoming.bytes >= HELD_WHEN_FULL) {
         return false;
@@ -305,7 +316,7 @@ static size_t offer_tail(masque_engine *engine, const mq_queue *queue, masque_io
 
 size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
     mq_tunnel *tunnel = find_open(engine, id);
-    if (!tunnel || !tunnel->stream.session || tunnel->stream.outgoing_end || count == 0) {
+    if (!tunnel || !tunnel->stream.session || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
         return 0;
     }
     size_t room = room_for_client(tunnel);
@@ -430,6 +441,12 @@ int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_ti
     return 0;
 }
 
+void mq_tunnel_end_failed(mq_tunnel *tunnel, bool drained) {
+    if (tunnel->failed && tunnel->stream.outgoing.bytes == 0 && drained) {
+        mq_tunnel_end(tunnel, true);
+    }
+}
+
 int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id id, masque_time now) {
     mq_tunnel *tunnel = find_open(engine, id);
     if (!tunnel) {
@@ -437,7 +454,15 @@ int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id id, masque_time
     }
     engine->now = now;
     mq_conn *conn = tunnel->conn;
-    mq_tunnel_end(tunnel, true);
+    bool has_answer = tunnel->stream.session && tunnel->stream.outgoing.bytes > 0;
+    if (!has_answer) {
+        mq_tunnel_end(tunnel, true);
+    } else if (!tunnel->failed) {
+        /* A server that refuses an upload answers, and resets behind it. */
+        tunnel->failed = true;
+        conn->failing++;
+        drop_incoming(tunnel);
+    }
     mq_conn_settle(conn);
     return 0;
 }

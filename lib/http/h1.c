@@ -16,6 +16,8 @@
 
 /* Our longest answer head: status line, four fields, Connection and length. */
 #define ANSWER_MAX 640
+/* What most heads fit into. */
+#define HEAD_FIRST 1024u
 
 typedef enum h1_state { H1_HEAD, H1_WAITING, H1_TUNNEL, H1_DONE } h1_state;
 
@@ -27,7 +29,8 @@ typedef struct h1_session {
     size_t head_length;
     size_t head_capacity;
     size_t head_scanned;
-    char *answer; /* to be written, alone */
+    bool empty_line_skipped; /* or was none */
+    char *answer;            /* to be written, alone */
     size_t answer_length;
     size_t untaken; /* tunnel bytes delivered, not yet credited */
     bool client_finished;
@@ -84,9 +87,7 @@ static void h1_open(mq_session *session, mq_stream *stream, int32_t id) {
 static void parse_head(h1_session *h1, size_t length) {
     mq_request request;
     mq_request_init(&request, h1->base.allocator);
-    /* RFC 9112 2.2: one empty line before the request line is forgiven. */
-    size_t skip = length >= 6 && memcmp(h1->head, "\r\n", 2) == 0 ? 2 : 0;
-    mq_refusal refusal = mq_h1_parse(&request, h1->base.limits, h1->head + skip, length - skip);
+    mq_refusal refusal = mq_h1_parse(&request, h1->base.limits, h1->head, length);
     request.complete_at = h1->base.now;
     report_request(h1, &request, refusal);
     mq_request_free(&request);
@@ -113,33 +114,64 @@ static int deliver(h1_session *h1, mq_block *block, uint32_t start, uint32_t end
     return 0;
 }
 
+/* As realloc(), but a credential is not left behind. */
+static bool grow_head(h1_session *h1, size_t needed) {
+    const masque_allocator *allocator = h1->base.allocator;
+    if (needed <= h1->head_capacity) {
+        return true;
+    }
+    size_t capacity = needed < HEAD_FIRST ? HEAD_FIRST : needed * 2;
+    char *head = mq_alloc(allocator, capacity);
+    if (!head) {
+        return false;
+    }
+    if (h1->head) {
+        memcpy(head, h1->head, h1->head_length);
+        mq_wipe(h1->head, h1->head_length);
+        mq_free(allocator, h1->head);
+    }
+    h1->head = head;
+    h1->head_capacity = capacity;
+    return true;
+}
+
+/* RFC 9112 2.2: one empty line before the request line is forgiven. Returns its length. */
+static size_t skip_empty_line(h1_session *h1) {
+    if (h1->empty_line_skipped || h1->head_length < 2) {
+        return 0;
+    }
+    h1->empty_line_skipped = true;
+    if (memcmp(h1->head, "\r\n", 2) != 0) {
+        return 0;
+    }
+    h1->head_length -= 2;
+    memmove(h1->head, h1->head + 2, h1->head_length);
+    h1->head_scanned = 0;
+    return 2;
+}
+
 /* Gathers the head; bytes behind it are the tunnel's (RFC 9112 3.2.3). */
 static int take_head(h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
     size_t before = h1->head_length;
     size_t limit = h1->base.limits->header_bytes_max;
     size_t take = end - start < limit - before ? end - start : limit - before;
-    char *head = mq_grow(h1->base.allocator, h1->head, &h1->head_capacity, before + take, 1);
-    if (!head) {
+    if (!grow_head(h1, before + take)) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    if (before == 0) {
+    if (before == 0 && !h1->empty_line_skipped) {
         h1->base.events->head_begins(h1->base.owner);
     }
-    h1->head = head;
-    memcpy(head + before, block->bytes + start, take);
+    memcpy(h1->head + before, block->bytes + start, take);
     h1->head_length += take;
-    size_t scan_from = before == 0 && take >= 2 && memcmp(head, "\r\n", 2) == 0 ? 2 : 0;
-    if (h1->head_scanned < scan_from) {
-        h1->head_scanned = scan_from;
-    }
-    size_t length = mq_h1_head_end(head, h1->head_length, &h1->head_scanned);
+    size_t skipped = skip_empty_line(h1);
+    size_t length = mq_h1_head_end(h1->head, h1->head_length, &h1->head_scanned);
     if (length == 0) {
         if (h1->head_length >= limit) {
             refuse_head(h1, MQ_REFUSAL_TOO_LARGE);
         }
         return 0;
     }
-    uint32_t used = (uint32_t)(length - before);
+    uint32_t used = (uint32_t)(length + skipped - before);
     parse_head(h1, length);
     return deliver(h1, block, start + used, end);
 }

@@ -102,22 +102,32 @@ static bool is_public_ipv6(const uint8_t *ip) {
     return true;
 }
 
-bool mq_address_is_public(const masque_address *address) {
+bool mq_address_embeds_ipv4(const masque_address *address, masque_address *inner) {
     static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b}; /* RFC 6052 2.1 */
     static const uint8_t isatap[4] = {0x00, 0x00, 0x5e, 0xfe}; /* RFC 5214 6.1 */
     static const uint8_t isatap_global[4] = {0x02, 0x00, 0x5e, 0xfe};
     const uint8_t *ip = address->ip;
+    bool embeds =
+        address->family == MASQUE_IPV6 && (memcmp(ip, nat64, sizeof nat64) == 0 || memcmp(ip + 8, isatap, 4) == 0 ||
+                                           memcmp(ip + 8, isatap_global, 4) == 0);
+    if (embeds) {
+        *inner = embedded_ipv4(address, 12);
+    }
+    return embeds;
+}
+
+bool mq_address_is_public(const masque_address *address) {
+    static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+    masque_address inner;
     if (address->family == MASQUE_IPV4) {
-        return is_public_ipv4(ip);
+        return is_public_ipv4(address->ip);
     }
     if (address->family != MASQUE_IPV6) {
         return false;
     }
-    if (memcmp(ip, nat64, sizeof nat64) == 0) {
-        return is_public_ipv4(ip + 12);
+    if (!mq_address_embeds_ipv4(address, &inner)) {
+        return is_public_ipv6(address->ip);
     }
-    if (memcmp(ip + 8, isatap, 4) == 0 || memcmp(ip + 8, isatap_global, 4) == 0) {
-        return is_public_ipv6(ip) && is_public_ipv4(ip + 12);
-    }
-    return is_public_ipv6(ip);
+    bool outer = memcmp(address->ip, nat64, sizeof nat64) == 0 || is_public_ipv6(address->ip);
+    return outer && is_public_ipv4(inner.ip);
 }

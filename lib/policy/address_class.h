@@ -13,6 +13,10 @@
    (RFC 4291 2.5.5.2); any other stays. The port is kept. */
 masque_address mq_address_canonical(const masque_address *address);
 
+/* True for an address that carries an IPv4 address towards a translator (NAT64
+   64:ff9b::/96, ISATAP); *INNER is that, with the same port. */
+bool mq_address_embeds_ipv4(const masque_address *address, masque_address *inner);
+
 /* ADDRESS is canonical. For an address that carries an IPv4 address towards a
    translator (NAT64 64:ff9b::/96, ISATAP) that one must be public too. */
 bool mq_address_is_public(const masque_address *address);

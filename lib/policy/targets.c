@@ -98,13 +98,21 @@ static bool is_own(const mq_targets *targets, const masque_address *target, bool
     return false;
 }
 
+static bool is_denied(const mq_targets *targets, const masque_address *target, masque_transport transport) {
+    return target->port == 0 || is_own(targets, target, true) || any_rule_fits(targets, false, target, transport);
+}
+
 bool mq_targets_allow(const mq_targets *targets, const masque_address *target, masque_transport transport) {
-    if (target->port == 0 || is_own(targets, target, true) || any_rule_fits(targets, false, target, transport)) {
+    masque_address inner;
+    bool embeds = mq_address_embeds_ipv4(target, &inner);
+    /* What is denied stays so in another spelling. */
+    if (is_denied(targets, target, transport) || (embeds && is_denied(targets, &inner, transport))) {
         return false;
     }
     if (any_rule_fits(targets, true, target, transport)) {
         return true;
     }
     bool smtp = transport == MASQUE_TRANSPORT_TCP && target->port == PORT_SMTP;
-    return !is_own(targets, target, false) && !smtp && mq_address_is_public(target);
+    bool own = is_own(targets, target, false) || (embeds && is_own(targets, &inner, false));
+    return !own && !smtp && mq_address_is_public(target);
 }

@@ -305,6 +305,38 @@ static void test_small_engine(void **state) {
     sim_world_close(w);
 }
 
+/* The engine is full of others' bytes: a tunnel that has none waits, and goes on
+   by itself when they are gone. */
+static void test_starved_tunnel_is_woken(void **state) {
+    enum { OTHERS = 20 };
+    sim_tun *others[OTHERS];
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1, .limits = small_engine});
+    sim_conn *full = sim_connect(w, &(sim_client){.alpn = "h2", .window = 1});
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET ":1001"});
+    for (unsigned i = 0; i < OTHERS; i++) {
+        char authority[32];
+        snprintf(authority, sizeof authority, SIM_QUIET ":%u", 2000 + i);
+        others[i] = sim_request(full, &(sim_ask){.authority = authority, .deaf = true});
+    }
+    sim_settle(w);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        others[i]->target->source = 300000;
+        sim_settle(w);
+    }
+    t->target->source = 50000;
+    sim_settle(w);
+    SIM_CHECK(w, t->received == 0 && t->target->read_blocked, "the engine isn't full: %llu bytes",
+              (unsigned long long)sim_stats(w).buffered_bytes);
+    for (unsigned i = 0; i < OTHERS; i++) {
+        sim_reset(others[i]);
+    }
+    sim_settle(w);
+    SIM_CHECK(w, t->received == 50000, "it still waits, at %llu", (unsigned long long)t->received);
+    sim_world_close(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo_without_a_reader),
@@ -316,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_window_grows_for_a_fast_target),
         cmocka_unit_test(test_window_stays_for_a_slow_target),
         cmocka_unit_test(test_small_engine),
+        cmocka_unit_test(test_starved_tunnel_is_woken),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -210,6 +210,27 @@ static void test_cut_transport(void **state) {
     }
 }
 
+/* The same while bytes still wait for a full tunnel: they are delivered, then it is
+   clear that more was to come. */
+static void test_cut_while_blocked(void **state) {
+    (void)state;
+    sim_conn *c;
+    sim_tun *t;
+    sim_world *w = live_tunnel(&c, &t, "http/1.1");
+    t->target->stalls = true;
+    t->send_total += 1000000;
+    sim_settle(w);
+    SIM_CHECK(w, c->read_blocked, "nothing is blocked");
+    uint64_t waiting = c->up.length;
+    c->up.fin = true;
+    t->target->stalls = false;
+    sim_settle(w);
+    SIM_CHECK(w, waiting > 0 && t->target->received > 200000, "%llu received", (unsigned long long)t->target->received);
+    SIM_CHECK(w, t->target->ended && t->target->got_reset, "the target was not reset");
+    SIM_CHECK(w, c->ended && c->end_error == MASQUE_ERR_TRUNCATED, "%s", masque_error_name(c->end_error));
+    sim_world_close(w);
+}
+
 /* After close_notify nothing counts any more, not even a good record. */
 static void test_bytes_behind_the_end(void **state) {
     (void)state;
@@ -249,10 +270,15 @@ static void test_key_update_flood(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tastes),           cmocka_unit_test(test_unknown_protocol_is_refused),
-        cmocka_unit_test(test_resumption),       cmocka_unit_test(test_resumption_across_engines),
-        cmocka_unit_test(test_no_tls),           cmocka_unit_test(test_forged_record),
-        cmocka_unit_test(test_cut_transport),    cmocka_unit_test(test_bytes_behind_the_end),
+        cmocka_unit_test(test_tastes),
+        cmocka_unit_test(test_unknown_protocol_is_refused),
+        cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_resumption_across_engines),
+        cmocka_unit_test(test_no_tls),
+        cmocka_unit_test(test_forged_record),
+        cmocka_unit_test(test_cut_transport),
+        cmocka_unit_test(test_cut_while_blocked),
+        cmocka_unit_test(test_bytes_behind_the_end),
         cmocka_unit_test(test_key_update_flood),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
