@@ -130,7 +130,8 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
 }
 
 static void report_finish(mq_tunnel *tunnel) {
-    if (tunnel->client_finished && !tunnel->opening && tunnel->incoming.bytes == 0 && !tunnel->finish_reported) {
+    bool due = tunnel->client_finished && !tunnel->opening && !tunnel->failed;
+    if (due && tunnel->incoming.bytes == 0 && !tunnel->finish_reported) {
         tunnel->finish_reported = true;
         mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_FINISH);
     }
@@ -325,9 +326,11 @@ size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_
     size_t tail = offer_tail(engine, &tunnel->stream.outgoing, pieces, room);
     size_t used = tail > 0 ? 1 : 0;
     used += offer_blocks(engine, pieces + used, count - used, room - tail);
-    if (used == 0) {
+    if (used == 0 && room > 0) {
+        mq_tunnel_end(tunnel, true); /* the system has no memory; nobody would tell when it has */
+    } else if (used == 0) {
         tunnel->target_blocked = true;
-        /* Nothing of its own will wake it up: memory must. */
+        /* Nothing of its own will wake it up: the engine's memory must. */
         if (tunnel->stream.outgoing.bytes == 0) {
             mq_link_remove(&tunnel->starved);
             mq_list_append(&engine->starved, &tunnel->starved);
