@@ -12,6 +12,7 @@
 
 /* Reads of what a socket with an error still holds. */
 #define LAST_READS 64
+#define REFUSED_LINE_MS 1000
 
 typedef struct mqd_client {
     mqd_watched socket;
@@ -123,17 +124,29 @@ void client_event(const masque_event *event) {
     poll_client(client);
 }
 
-/* One line a second at most, however many there are. */
-static void log_refused(mqd_worker *worker, int error) {
-    masque_time now = worker_now();
-    worker->refused++;
-    if (worker->refused_at && now - worker->refused_at < MASQUE_SECOND) {
-        return;
-    }
-    log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%u since the last line, now: %s", worker->refused,
-             masque_error_text(error));
-    worker->refused_at = now;
+static void on_refused_line(uv_timer_t *timer);
+
+/* One line a second at most, however many there are; none goes uncounted. */
+static void log_refused(mqd_worker *worker) {
+    log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s (%u)",
+             masque_error_text(worker->refused_error), worker->refused);
     worker->refused = 0;
+    uv_timer_start(&worker->refused_line, on_refused_line, REFUSED_LINE_MS, 0);
+}
+
+static void on_refused_line(uv_timer_t *timer) {
+    mqd_worker *worker = timer->data;
+    if (worker->refused > 0) {
+        log_refused(worker);
+    }
+}
+
+static void note_refused(mqd_worker *worker, int error) {
+    worker->refused++;
+    worker->refused_error = error;
+    if (!uv_is_active((uv_handle_t *)&worker->refused_line)) {
+        log_refused(worker);
+    }
 }
 
 void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols) {
@@ -147,7 +160,7 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
     socket_tune(fd);
     client->conn = masque_accept(worker->engine, address, client, worker_now(), &error);
     if (!client->conn) {
-        log_refused(worker, error);
+        note_refused(worker, error);
         watched_close(&client->socket, false);
         return;
     }

@@ -298,7 +298,9 @@ static void init_handles(mqd_worker *worker) {
     uv_prepare_init(&worker->loop, &worker->before_poll);
     uv_timer_init(&worker->loop, &worker->deadline);
     uv_timer_init(&worker->loop, &worker->pause);
+    uv_timer_init(&worker->loop, &worker->refused_line);
     worker->wake.data = worker->before_poll.data = worker->deadline.data = worker->pause.data = worker;
+    worker->refused_line.data = worker;
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 

@@ -51,8 +51,9 @@ struct mqd_worker {
     log_options log;
     bool draining;
     bool stopped;
-    masque_time refused_at; /* a line about refused connections was written */
-    unsigned refused;       /* since */
+    uv_timer_t refused_line; /* the next line about refused connections waits for it */
+    unsigned refused;        /* connections, since the last such line */
+    int refused_error;       /* why the last one was */
     /* From the main thread, under the lock. */
     uv_mutex_t lock;
     masque_config *new_config;

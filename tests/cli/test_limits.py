@@ -76,16 +76,28 @@ def test_continuations(t):
 
 # --- counts ----------------------------------------------------------------------------------
 
+def be_refused(t, proxy):
+    try:
+        H1(t, proxy)
+    except OSError:
+        return
+    raise AssertionError("a third connection was taken")
+
+
 def test_connections(t):
+    """The first that is refused is logged at once; those behind it in few lines, but all."""
     proxy = t.proxy(limits={"connections": 2})
     target = targets.Target(t)
     tunnels = [open_tunnel(t, proxy, target.authority) for _ in range(2)]
-    try:
-        H1(t, proxy)
-        raise AssertionError("a third connection was taken")
-    except OSError:
-        pass
-    proxy.await_log("warning connection-refused: a resource limit is reached")
+    be_refused(t, proxy)
+    said = counted = 0
+    while counted < 20:
+        line = proxy.await_log(r"warning connection-refused: a resource limit is reached \((\d+)\)\n", said)
+        said, counted = line.end(), counted + int(line[1])
+        if counted == 1:
+            for _ in range(19):
+                be_refused(t, proxy)
+    same(counted, 20, "refused connections in the log")
     same(tunnels[0].exchange(b"x"), b"x", "one that was there")
 
 
