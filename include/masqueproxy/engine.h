@@ -250,7 +250,7 @@ typedef struct masque_stats {
     uint64_t tunnels_active; /* requests and tunnels that live */
     uint64_t bytes_sent;     /* to targets */
     uint64_t bytes_received; /* from targets */
-    uint64_t buffered_bytes; /* memory that holds tunnel data now */
+    uint64_t buffered_bytes; /* memory that holds bytes on their way now: engine_buffer_max */
 } masque_stats;
 
 /* Copies the counters. */

@@ -49,7 +49,8 @@ extern "C" {
     X(stream_window_max, "stream-window", 12582912, 65535, 1073741824)                                                 \
     /* Bytes held for all tunnels of one connection, in each direction: the sum of all HTTP/2 windows. */              \
     X(connection_buffer_max, "connection-buffer", 20971520, 65535, 1073741824)                                         \
-    /* Bytes of tunnel data held in one engine. At 80 % windows stop growing, at 92 % new tunnels get 503. At 100 %    \
+    /* Memory that holds bytes on their way in one engine: tunnel data, and TLS records not yet taken or written.      \
+       At 80 % windows stop growing, at 92 % new tunnels get 503. At 100 %                                             \
        nothing is read from targets, and a client's tunnel that holds 16 KiB its target hasn't taken ends if more      \
        comes. */                                                                                                       \
     X(engine_buffer_max, "engine-buffer", 1073741824, 1048576, 1099511627776)                                          \

@@ -4,7 +4,9 @@
  * A forward proxy as a library: HTTP CONNECT (RFC 9110 9.3.6) over HTTP/2
  * (RFC 9113) and HTTP/1.1 (RFC 9112) in TLS. It opens no socket, starts no
  * thread and reads no clock, file, environment variable or random source: the
- * host feeds it what it read and does what events ask for.
+ * host feeds it what it read and does what events ask for. (wolfSSL beneath it does
+ * two of these by itself: it seeds handshakes from the system's random source, and
+ * reads the system's time for the age of session tickets.)
  *
  * Conventions
  *

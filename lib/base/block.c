@@ -8,13 +8,25 @@ void mq_pool_init(mq_pool *pool, const masque_allocator *allocator) {
 }
 
 void mq_pool_free(mq_pool *pool) {
-    assert(pool->live == 0);
+    assert(pool->live == 0 && pool->live_bytes == 0);
     while (pool->spare) {
         mq_block *block = pool->spare;
         pool->spare = block->next;
         mq_free(pool->allocator, block);
     }
     pool->spare_count = 0;
+}
+
+void *mq_pool_resize(mq_pool *pool, void *memory, size_t from, size_t to) {
+    assert(from <= pool->live_bytes && (memory != NULL) == (from > 0));
+    void *resized = NULL;
+    if (to == 0) {
+        mq_free(pool->allocator, memory);
+    } else if (!(resized = mq_resize(pool->allocator, memory, to))) {
+        return NULL;
+    }
+    pool->live_bytes += to - from;
+    return resized;
 }
 
 static mq_block *begin(mq_pool *pool, mq_block *block, uint32_t capacity) {

@@ -42,12 +42,16 @@ typedef struct mq_pool {
     mq_block *spare;
     size_t spare_count; /* <= MQ_POOL_SPARE_MAX */
     size_t live;        /* blocks in use */
-    size_t live_bytes;  /* and their memory */
+    size_t live_bytes;  /* their memory, and mq_pool_resize()'s */
 } mq_pool;
 
 void mq_pool_init(mq_pool *pool, const masque_allocator *allocator);
 /* No block may be in use. */
 void mq_pool_free(mq_pool *pool);
+
+/* Memory beside the blocks that holds bytes on their way, counted with theirs: from FROM
+   to TO bytes, as realloc(); NULL without memory, and nothing has changed. TO 0 frees. */
+void *mq_pool_resize(mq_pool *pool, void *memory, size_t from, size_t to);
 
 /* A block with one reference and nothing used, or NULL. */
 mq_block *mq_block_new(mq_pool *pool);

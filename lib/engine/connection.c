@@ -99,9 +99,7 @@ static void free_transport(mq_conn *conn) {
         conn->session = NULL;
     }
     mq_tls_stream_free(&conn->tls);
-    mq_free(mq_engine_allocator(engine), conn->kept);
-    conn->kept = NULL;
-    conn->kept_length = 0;
+    mq_conn_keep(conn, NULL, 0);
     if (conn->source) {
         mq_source_leave(&engine->sources, conn->source);
         conn->source = NULL;
@@ -359,7 +357,7 @@ static void settle_input(mq_conn *conn) {
         conn->kept = NULL;
         conn->kept_length = 0;
         mq_conn_input(conn, kept, length);
-        mq_free(mq_engine_allocator(conn->engine), kept);
+        mq_pool_resize(&conn->engine->pool, kept, length, 0);
     }
     bool cut = conn->input_ended && conn->kept_length == 0 && conn->tls.state == MQ_TLS_OPEN;
     if (cut && conn->state == MQ_CONN_OPEN) {
@@ -457,7 +455,7 @@ static int conn_init(mq_conn *conn, masque_engine *engine) {
     mq_link_init(&conn->dial_queue);
     int error = mq_timer_init(&engine->timers, &conn->timer, on_timer);
     if (!error) {
-        error = mq_tls_stream_init(&conn->tls, conn->setup->tls, mq_engine_allocator(engine));
+        error = mq_tls_stream_init(&conn->tls, conn->setup->tls, &engine->pool);
     }
     if (!error) {
         conn->id = mq_slots_add(&engine->conns, conn);

@@ -202,6 +202,9 @@ void mq_conn_del(mq_conn *conn);
 /* --- input.c */
 /* Processes ciphertext; a rest is in conn->kept afterwards. */
 void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length);
+/* Copies LENGTH bytes to conn->kept, in place of what was there. 0 or MASQUE_ERR_NO_MEMORY,
+   which 0 bytes never give. */
+int mq_conn_keep(mq_conn *conn, const uint8_t *bytes, size_t length);
 /* False while a tunnel is full. */
 bool mq_conn_accepts_input(const mq_conn *conn);
 

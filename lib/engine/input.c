@@ -108,18 +108,19 @@ static void process(mq_conn *conn) {
     }
 }
 
-/* Keeps what a full tunnel left of the window. */
-static int keep_rest(mq_conn *conn, const uint8_t *rest, size_t length) {
-    const masque_allocator *allocator = mq_engine_allocator(conn->engine);
+int mq_conn_keep(mq_conn *conn, const uint8_t *bytes, size_t length) {
+    mq_pool *pool = &conn->engine->pool;
     uint8_t *kept = NULL;
     if (length > 0) {
-        kept = mq_alloc(allocator, length);
+        kept = mq_pool_resize(pool, NULL, 0, length);
         if (!kept) {
             return MASQUE_ERR_NO_MEMORY;
         }
-        memcpy(kept, rest, length);
+        memcpy(kept, bytes, length);
     }
-    mq_free(allocator, conn->kept);
+    if (conn->kept) {
+        mq_pool_resize(pool, conn->kept, conn->kept_length, 0);
+    }
     conn->kept = kept;
     conn->kept_length = length;
     return 0;
@@ -134,7 +135,8 @@ void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length) {
     const uint8_t *rest = conn->tls.in;
     size_t rest_length = conn->tls.in_length;
     mq_tls_stream_input(&conn->tls, NULL, 0);
-    int error = keep_rest(conn, rest, rest_length);
+    /* What a full tunnel left of the window. */
+    int error = mq_conn_keep(conn, rest, rest_length);
     if (error) {
         mq_conn_begin_close(conn, error);
     }

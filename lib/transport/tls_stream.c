@@ -56,7 +56,7 @@ static bool output_grow(mq_tls_stream *stream, size_t length) {
     size_t capacity = needed > MQ_RECORD_MAX && needed < stream->out_limit ? stream->out_limit : needed;
     /* A row of small answers would else be moved each time. */
     capacity = stream->out_capacity > 0 && capacity < 2 * stream->out_capacity ? 2 * stream->out_capacity : capacity;
-    uint8_t *out = mq_resize(stream->allocator, stream->out, capacity);
+    uint8_t *out = mq_pool_resize(stream->pool, stream->out, stream->out_capacity, capacity);
     if (!out) {
         stream->output_error = MASQUE_ERR_NO_MEMORY;
         return false;
@@ -77,8 +77,16 @@ static int put_output(WOLFSSL *ssl, char *buffer, int size, void *context) {
     return size;
 }
 
-int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator) {
-    *stream = (mq_tls_stream){.allocator = allocator, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
+static void free_output(mq_tls_stream *stream) {
+    if (stream->out) {
+        mq_pool_resize(stream->pool, stream->out, stream->out_capacity, 0);
+    }
+    stream->out = NULL;
+    stream->out_capacity = stream->out_start = stream->out_end = 0;
+}
+
+int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool) {
+    *stream = (mq_tls_stream){.pool = pool, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
     WOLFSSL *ssl = wolfSSL_new(mq_tls_context_handle(context));
     if (!ssl) {
         return MASQUE_ERR_NO_MEMORY;
@@ -94,7 +102,7 @@ int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const mas
 void mq_tls_stream_free(mq_tls_stream *stream) {
     if (stream->ssl) {
         wolfSSL_free(stream->ssl);
-        mq_free(stream->allocator, stream->out);
+        free_output(stream);
     }
     *stream = (mq_tls_stream){.state = MQ_TLS_FAILED};
 }
@@ -201,9 +209,7 @@ void mq_tls_stream_pulled(mq_tls_stream *stream, size_t length) {
     if (stream->out_end * 2 > stream->out_limit) {
         stream->out_limit = stream->out_limit * 2 < MQ_OUTPUT_MAX ? stream->out_limit * 2 : MQ_OUTPUT_MAX;
     }
-    mq_free(stream->allocator, stream->out);
-    stream->out = NULL;
-    stream->out_capacity = stream->out_start = stream->out_end = 0;
+    free_output(stream);
 }
 
 bool mq_tls_stream_is_h2(const mq_tls_stream *stream) {

@@ -12,7 +12,7 @@
 
 #include <masqueproxy/engine.h>
 
-#include "base/memory.h"
+#include "base/block.h"
 #include "crypto/tls_context.h"
 
 /* Plaintext of the largest record, RFC 8446 5.1. */
@@ -37,8 +37,8 @@ typedef enum mq_tls_state {
 } mq_tls_state;
 
 typedef struct mq_tls_stream {
-    void *ssl; /* WOLFSSL */
-    const masque_allocator *allocator;
+    void *ssl;     /* WOLFSSL */
+    mq_pool *pool; /* of the output */
     mq_tls_state state;
     bool first_bytes_seen;
     unsigned protocols; /* MASQUE_PROTOCOL_…; may be changed before the first bytes */
@@ -59,7 +59,7 @@ typedef struct mq_tls_stream {
 } mq_tls_stream;
 
 /* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. */
-int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, const masque_allocator *allocator);
+int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool);
 void mq_tls_stream_free(mq_tls_stream *stream);
 
 /* Sets the window of ciphertext that handshake and read take from. What they

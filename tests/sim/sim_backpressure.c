@@ -337,6 +337,40 @@ static void test_starved_tunnel_is_woken(void **state) {
     sim_world_close(w);
 }
 
+/* Records that wait to be written count as held, too. */
+static void test_deaf_crowd(void **state) {
+    enum { CLIENTS = 40 };
+    sim_tun *tuns[CLIENTS];
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1, .limits = small_engine, .pipe = 5000});
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        char authority[32];
+        snprintf(authority, sizeof authority, SIM_QUIET ":%u", 1000 + i);
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = i % 2 ? "h2" : "http/1.1"});
+        tuns[i] = sim_request(c, &(sim_ask){.authority = authority});
+        sim_settle(w);
+        SIM_CHECK(w, tuns[i]->status == 200, "client %u: status %u", i, tuns[i]->status);
+    }
+    uint64_t before = sim_proxy_bytes();
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        tuns[i]->conn->deaf = true;
+        tuns[i]->target->source = 32000;
+        sim_settle(w);
+    }
+    uint64_t held = sim_stats(w).buffered_bytes;
+    uint64_t there = sim_proxy_bytes() - before;
+    SIM_CHECK(w, there > 900000 && there < held + held / 4, "%llu bytes counted, %llu there", (unsigned long long)held,
+              (unsigned long long)there);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        tuns[i]->conn->deaf = false;
+    }
+    sim_settle(w);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        SIM_CHECK(w, tuns[i]->received == 32000, "client %u stands at %llu", i, (unsigned long long)tuns[i]->received);
+    }
+    sim_world_close(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo_without_a_reader),
@@ -349,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_window_stays_for_a_slow_target),
         cmocka_unit_test(test_small_engine),
         cmocka_unit_test(test_starved_tunnel_is_woken),
+        cmocka_unit_test(test_deaf_crowd),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

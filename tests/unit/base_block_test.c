@@ -54,6 +54,24 @@ static uint8_t *flatten(const mq_queue *queue) {
     return bytes;
 }
 
+static void test_memory_beside_blocks(void **state) {
+    (void)state;
+    char *bytes = mq_pool_resize(&pool, NULL, 0, 100);
+    assert_non_null(bytes);
+    memcpy(bytes, "kept", 5);
+    assert_int_equal(pool.live_bytes, 100);
+    memory.left = 0;
+    assert_null(mq_pool_resize(&pool, bytes, 100, 5000));
+    assert_int_equal(pool.live_bytes, 100);
+    assert_string_equal(bytes, "kept");
+    memory.left = 1;
+    bytes = mq_pool_resize(&pool, bytes, 100, 5000);
+    assert_string_equal(bytes, "kept");
+    assert_int_equal(pool.live_bytes, 5000);
+    assert_null(mq_pool_resize(&pool, bytes, 5000, 0));
+    assert_int_equal(pool.live_bytes, 0);
+}
+
 static void test_pool(void **state) {
     (void)state;
     enum { BLOCKS = MQ_POOL_SPARE_MAX + 10 };
@@ -360,9 +378,17 @@ static void test_against_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_pool),      TEST(test_append),         TEST(test_append_a_part),      TEST(test_open_tail),
-        TEST(test_drop),      TEST(test_drop_several),   TEST(test_pieces_are_bounded), TEST(test_memory_is_bounded),
-        TEST(test_no_memory), TEST(test_against_arrays),
+        TEST(test_memory_beside_blocks),
+        TEST(test_pool),
+        TEST(test_append),
+        TEST(test_append_a_part),
+        TEST(test_open_tail),
+        TEST(test_drop),
+        TEST(test_drop_several),
+        TEST(test_pieces_are_bounded),
+        TEST(test_memory_is_bounded),
+        TEST(test_no_memory),
+        TEST(test_against_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
