@@ -267,6 +267,10 @@ size_t masque_conn_pull(masque_engine *engine, masque_conn_id id, masque_iovec *
     }
     engine->now = now;
     mq_ready_clear(&conn->ready, MASQUE_EVENT_CONN_OUTPUT);
+    if (!has_output(conn)) {
+        conn->output_told = false;
+        return 0;
+    }
     if (mq_tls_stream_waiting(&conn->tls) == 0) {
         produce(conn);
     }

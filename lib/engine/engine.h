@@ -29,6 +29,8 @@
 /* What one read of a client's socket may bring; what one readv() of a target may. */
 #define MQ_READ_SIZE 262144u
 #define MQ_RESERVE_BLOCKS 16u
+/* And at first: a system call's cost grows with the pieces, used or not. */
+#define MQ_RESERVE_FIRST 2u
 
 /* A configuration with what this engine made of it; counted by its connections. */
 typedef struct mq_setup {
@@ -167,6 +169,7 @@ typedef struct mq_tunnel {
     bool ended;           /* TUNNEL_END is due */
     bool lingering;       /* counted in conn->lingering */
     bool reset;
+    uint8_t read_blocks; /* what the next readv() is offered: it follows the target's pace */
 } mq_tunnel;
 
 /* --- engine.c */

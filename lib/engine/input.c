@@ -51,7 +51,8 @@ static void take_close_notify(mq_conn *conn) {
 static int take_plaintext(mq_conn *conn, bool *more) {
     masque_engine *engine = conn->engine;
     *more = false;
-    if (!conn->session->ops->wants_input(conn->session)) {
+    /* Without ciphertext wolfSSL would only say, at some length, that it has none. */
+    if (conn->tls.in_length == 0 || !conn->session->ops->wants_input(conn->session)) {
         return 0;
     }
     if (!engine->read_block) {
@@ -67,10 +68,10 @@ static int take_plaintext(mq_conn *conn, bool *more) {
         return error;
     }
     if (length == 0) {
-        if (conn->tls.state == MQ_TLS_PEER_CLOSED || conn->flooded) {
+        if (conn->tls.state == MQ_TLS_PEER_CLOSED) {
             take_close_notify(conn);
         } else {
-            *more = conn->tls.in_length > 0; /* that record had no plaintext */
+            *more = true; /* that record had no plaintext */
         }
         return 0;
     }

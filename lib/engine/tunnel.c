@@ -39,6 +39,7 @@ mq_tunnel *mq_tunnel_new(mq_conn *conn) {
     }
     tunnel->conn = conn;
     tunnel->moved_at = engine->now;
+    tunnel->read_blocks = MQ_RESERVE_FIRST;
     mq_ready_init(&tunnel->ready, MQ_READY_TUNNEL);
     mq_link_init(&tunnel->in_conn);
     mq_link_init(&tunnel->starved);
@@ -273,7 +274,8 @@ static size_t room_for_client(const mq_tunnel *tunnel) {
 /* Offers fresh blocks for up to ROOM bytes. */
 static size_t offer_blocks(masque_engine *engine, masque_iovec *pieces, size_t count, size_t room) {
     size_t offered = 0;
-    while (offered < count && offered < MQ_RESERVE_BLOCKS && room > 0) {
+    assert(count <= MQ_RESERVE_BLOCKS);
+    while (offered < count && room > 0) {
         if (!engine->reserved[offered]) {
             engine->reserved[offered] = mq_block_new(&engine->pool);
             if (!engine->reserved[offered]) {
@@ -325,7 +327,8 @@ size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_
     engine->reserved_for = id;
     size_t tail = offer_tail(engine, &tunnel->stream.outgoing, pieces, room);
     size_t used = tail > 0 ? 1 : 0;
-    used += offer_blocks(engine, pieces + used, count - used, room - tail);
+    size_t most = count - used < tunnel->read_blocks ? count - used : tunnel->read_blocks;
+    used += offer_blocks(engine, pieces + used, most, room - tail);
     if (used == 0 && room > 0) {
         mq_tunnel_end(tunnel, true); /* the system has no memory; nobody would tell when it has */
     } else if (used == 0) {
@@ -337,6 +340,12 @@ size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_
         }
     }
     return used;
+}
+
+/* Twice as much after a read that took all that was offered, else a block more than it took. */
+static void follow_pace(mq_tunnel *tunnel, size_t length, size_t offered) {
+    size_t blocks = length == offered ? 2u * tunnel->read_blocks : length / MQ_BLOCK_PAYLOAD + MQ_RESERVE_FIRST;
+    tunnel->read_blocks = (uint8_t)(blocks < MQ_RESERVE_BLOCKS ? blocks : MQ_RESERVE_BLOCKS);
 }
 
 /* LENGTH bytes stand in the offered rest of a block. */
@@ -400,6 +409,7 @@ int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t leng
     if (before == 0) {
         tunnel->moved_at = now;
     }
+    follow_pace(tunnel, length, engine->reserved_total);
     int error = tail > 0 ? take_tail(engine, queue, (uint32_t)tail) : 0;
     if (!error) {
         error = take_reserved(engine, queue, length - tail);

@@ -167,6 +167,45 @@ static void test_calls_between_reserve_and_commit(void **state) {
     }
 }
 
+/* The host reads LENGTH bytes, or all that is offered, of a target. Returns the pieces. */
+static size_t read_once(sim_tun *tun, size_t length) {
+    sim_world *w = tun->conn->world;
+    sim_target *far = tun->target;
+    masque_iovec pieces[20];
+    size_t filled = 0;
+    size_t count = masque_tunnel_reserve(w->engine, far->tunnel, pieces, SIM_COUNT(pieces));
+    for (size_t i = 0; i < count && filled < length; i++) {
+        size_t take = pieces[i].length < length - filled ? pieces[i].length : length - filled;
+        sim_pattern_fill((uint64_t)tun->port * 2 + 1, far->committed, pieces[i].base, take);
+        far->committed += take;
+        filled += take;
+    }
+    far->source = far->committed;
+    assert_int_equal(masque_tunnel_commit(w->engine, far->tunnel, filled, w->now), 0);
+    sim_settle(w);
+    assert_int_equal(tun->received, far->committed);
+    return count;
+}
+
+/* A quiet target is offered little, a busy one as much as a system call can move. */
+static void test_offer_follows_the_target(void **state) {
+    static const size_t busy[] = {2, 4, 8, 16, 16};
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c;
+    sim_tun *t = open_tunnel(w, "h2", SIM_QUIET ":1001", &c);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(read_once(t, 100), 2);
+    }
+    for (size_t i = 0; i < SIM_COUNT(busy); i++) {
+        assert_int_equal(read_once(t, SIZE_MAX), busy[i]);
+    }
+    assert_int_equal(read_once(t, 50000), 16);
+    assert_int_equal(read_once(t, 100), 5);
+    assert_int_equal(read_once(t, 100), 2);
+    sim_world_close(w);
+}
+
 /* --- twice, and in the wrong order ---------------------------------------------------------------- */
 
 static void test_twice(void **state) {
@@ -370,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_more_than_offered),
         cmocka_unit_test(test_reserve_of_another),
         cmocka_unit_test(test_calls_between_reserve_and_commit),
+        cmocka_unit_test(test_offer_follows_the_target),
         cmocka_unit_test(test_twice),
         cmocka_unit_test(test_feed_while_blocked),
         cmocka_unit_test(test_pull_is_repeatable),
