@@ -37,13 +37,13 @@ static void read_client(mqd_client *client) {
     }
     ssize_t count = read(client->socket.fd, piece.base, piece.length);
     if (count > 0) {
-        masque_conn_commit(worker->engine, client->conn, (size_t)count, worker_now());
+        masque_conn_commit(worker->engine, client->conn, (size_t)count, worker->now);
     } else if (count == 0) {
         client->ended = true;
-        masque_conn_finished(worker->engine, client->conn, worker_now());
+        masque_conn_finished(worker->engine, client->conn, worker->now);
     } else if (errno != EAGAIN && errno != EINTR) {
         client->ended = true;
-        masque_conn_failed(worker->engine, client->conn, worker_now());
+        masque_conn_failed(worker->engine, client->conn, worker->now);
     }
 }
 
@@ -51,13 +51,13 @@ static void write_client(mqd_client *client) {
     mqd_worker *worker = client->socket.worker;
     masque_iovec piece;
     client->writes = false;
-    while (masque_conn_pull(worker->engine, client->conn, &piece, 1, worker_now()) > 0) {
+    while (masque_conn_pull(worker->engine, client->conn, &piece, 1, worker->now) > 0) {
         ssize_t count = send(client->socket.fd, piece.base, piece.length, MSG_NOSIGNAL);
         if (count < 0 && errno != EAGAIN && errno != EINTR) {
-            masque_conn_failed(worker->engine, client->conn, worker_now());
+            masque_conn_failed(worker->engine, client->conn, worker->now);
             return;
         }
-        masque_conn_pulled(worker->engine, client->conn, count > 0 ? (size_t)count : 0, worker_now());
+        masque_conn_pulled(worker->engine, client->conn, count > 0 ? (size_t)count : 0, worker->now);
         if (count < (ssize_t)piece.length) {
             client->writes = true;
             return;
@@ -73,7 +73,7 @@ static void fail_client(mqd_client *client) {
     }
     client->ended = true;
     client->writes = false;
-    masque_conn_failed(client->socket.worker->engine, client->conn, worker_now());
+    masque_conn_failed(client->socket.worker->engine, client->conn, client->socket.worker->now);
 }
 
 static void on_client(uv_poll_t *poll, int status, int events) {
@@ -158,7 +158,7 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
         return;
     }
     socket_tune(fd);
-    client->conn = masque_accept(worker->engine, address, client, worker_now(), &error);
+    client->conn = masque_accept(worker->engine, address, client, worker->now, &error);
     if (!client->conn) {
         note_refused(worker, error);
         watched_close(&client->socket, false);

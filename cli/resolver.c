@@ -138,7 +138,7 @@ static void on_answer(void *argument, int status, int timeouts, struct ares_addr
     resolver->open_questions--;
     if (!resolver->ending) {
         masque_resolved(resolver->worker->engine, question->tunnel, question->family, lookup_of(status), addresses,
-                        count, worker_now());
+                        count, worker_now(resolver->worker));
         set_timer(resolver);
     }
     free(question);
@@ -147,7 +147,8 @@ static void on_answer(void *argument, int status, int timeouts, struct ares_addr
 static void ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name, masque_family family) {
     mqd_question *question = malloc(sizeof *question);
     if (!question) {
-        masque_resolved(resolver->worker->engine, tunnel, family, MASQUE_LOOKUP_FAILED, NULL, 0, worker_now());
+        masque_resolved(resolver->worker->engine, tunnel, family, MASQUE_LOOKUP_FAILED, NULL, 0,
+                        worker_now(resolver->worker));
         return;
     }
     *question = (struct mqd_question){.resolver = resolver, .tunnel = tunnel, .family = family};
@@ -171,8 +172,8 @@ static void answer_localhost(mqd_resolver *resolver, masque_tunnel_id tunnel) {
     const masque_address addresses[] = {{.ip = {[15] = 1}, .family = MASQUE_IPV6},
                                         {.ip = {127, 0, 0, 1}, .family = MASQUE_IPV4}};
     masque_engine *engine = resolver->worker->engine;
-    masque_resolved(engine, tunnel, MASQUE_IPV6, MASQUE_LOOKUP_OK, addresses, 2, worker_now());
-    masque_resolved(engine, tunnel, MASQUE_IPV4, MASQUE_LOOKUP_OK, addresses, 2, worker_now());
+    masque_resolved(engine, tunnel, MASQUE_IPV6, MASQUE_LOOKUP_OK, addresses, 2, worker_now(resolver->worker));
+    masque_resolved(engine, tunnel, MASQUE_IPV4, MASQUE_LOOKUP_OK, addresses, 2, worker_now(resolver->worker));
 }
 
 void resolver_ask(mqd_resolver *resolver, masque_tunnel_id tunnel, const char *name) {

@@ -43,7 +43,8 @@ static struct iovec *as_iovec(masque_iovec *pieces) {
 }
 
 static void read_target(mqd_target *target) {
-    masque_engine *engine = target->socket.worker->engine;
+    const mqd_worker *worker = target->socket.worker;
+    masque_engine *engine = worker->engine;
     masque_iovec pieces[PIECES_MAX];
     size_t count = masque_tunnel_reserve(engine, target->tunnel, pieces, PIECES_MAX);
     if (count == 0) {
@@ -52,13 +53,13 @@ static void read_target(mqd_target *target) {
     }
     ssize_t length = readv(target->socket.fd, as_iovec(pieces), (int)count);
     if (length > 0) {
-        masque_tunnel_commit(engine, target->tunnel, (size_t)length, worker_now());
+        masque_tunnel_commit(engine, target->tunnel, (size_t)length, worker->now);
     } else if (length == 0) {
         target->ended = true;
-        masque_tunnel_finished(engine, target->tunnel, worker_now());
+        masque_tunnel_finished(engine, target->tunnel, worker->now);
     } else if (errno != EAGAIN && errno != EINTR) {
         target->ended = target->failed = true;
-        masque_tunnel_failed(engine, target->tunnel, worker_now());
+        masque_tunnel_failed(engine, target->tunnel, worker->now);
     }
 }
 
@@ -70,7 +71,7 @@ static void fail_target(mqd_target *target) {
     if (!target->failed) {
         target->failed = target->ended = true;
         target->writes = false;
-        masque_tunnel_failed(target->socket.worker->engine, target->tunnel, worker_now());
+        masque_tunnel_failed(target->socket.worker->engine, target->tunnel, target->socket.worker->now);
     }
 }
 
@@ -83,7 +84,8 @@ static size_t total(const masque_iovec *pieces, size_t count) {
 }
 
 static void write_target(mqd_target *target) {
-    masque_engine *engine = target->socket.worker->engine;
+    const mqd_worker *worker = target->socket.worker;
+    masque_engine *engine = worker->engine;
     masque_iovec pieces[PIECES_MAX];
     size_t count;
     target->writes = false;
@@ -94,7 +96,7 @@ static void write_target(mqd_target *target) {
             fail_target(target);
             return;
         }
-        masque_tunnel_pulled(engine, target->tunnel, length > 0 ? (size_t)length : 0, worker_now());
+        masque_tunnel_pulled(engine, target->tunnel, length > 0 ? (size_t)length : 0, worker->now);
         if (length < (ssize_t)total(pieces, count)) {
             target->writes = true;
             return;
@@ -112,7 +114,7 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
     target->connected = result == MASQUE_DIAL_OK;
     target->reads = target->connected;
     target->writes = false;
-    int error = masque_dialed(worker->engine, target->attempt, result, worker_now());
+    int error = masque_dialed(worker->engine, target->attempt, result, worker_now(worker));
     if (error == MASQUE_ERR_STALE) {
         watched_set(&target->socket, 0, on_target); /* CANCEL_DIAL closes it */
         return;
@@ -157,7 +159,7 @@ void target_dial(mqd_worker *worker, const masque_event *event) {
         result = MASQUE_DIAL_EXHAUSTED;
     }
     if (!target) {
-        masque_dialed(worker->engine, event->attempt, result, worker_now());
+        masque_dialed(worker->engine, event->attempt, result, worker_now(worker));
         return;
     }
     target->attempt = event->attempt;

@@ -47,6 +47,7 @@ void watched_set_peer(mqd_watched *watched, bool reads, bool writes, uv_poll_cb 
 }
 
 bool watched_take(mqd_watched *watched, int status, int events) {
+    worker_now(watched->worker);
     if (status < 0) {
         watched->events = 0; /* libuv has stopped polling */
         return false;
@@ -189,7 +190,7 @@ void worker_run(mqd_worker *worker) {
 static void on_deadline(uv_timer_t *timer) {
     mqd_worker *worker = timer->data;
     worker->armed = MASQUE_NEVER;
-    masque_tick(worker->engine, worker_now());
+    masque_tick(worker->engine, worker_now(worker));
     worker_run(worker);
 }
 
@@ -204,7 +205,7 @@ static void before_poll(uv_prepare_t *prepare) {
         uv_timer_stop(&worker->deadline);
         return;
     }
-    masque_time now = worker_now();
+    masque_time now = worker_now(worker);
     /* Rounded up, so that it is due when the timer fires. */
     uint64_t wait = due > now ? (due - now + MASQUE_MILLISECOND - 1) / MASQUE_MILLISECOND : 0;
     uv_timer_start(&worker->deadline, on_deadline, wait, 0);
@@ -236,7 +237,7 @@ static void on_wake(uv_async_t *async) {
         worker->draining = true;
         uv_timer_stop(&worker->pause);
         close_listeners(worker);
-        masque_engine_drain(worker->engine, worker_now());
+        masque_engine_drain(worker->engine, worker_now(worker));
     }
     if (stop_asked) {
         stop(worker);

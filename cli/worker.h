@@ -41,8 +41,9 @@ struct mqd_worker {
     uv_async_t wake;
     uv_prepare_t before_poll; /* arms the timer for the engine's next deadline */
     uv_timer_t deadline;
-    uv_timer_t pause; /* accepting goes on after it */
-    masque_time armed;
+    uv_timer_t pause;  /* accepting goes on after it */
+    masque_time now;   /* when this callback began, or later */
+    masque_time armed; /* what the timer waits for */
     masque_engine *engine;
     mqd_resolver *resolver;
     worker_listener listeners[LISTENERS_MAX];
@@ -85,8 +86,10 @@ void worker_set_config(mqd_worker *worker, masque_config *config);
 void worker_drain(mqd_worker *worker);
 void worker_stop(mqd_worker *worker);
 
-static inline masque_time worker_now(void) {
-    return uv_hrtime();
+/* Reads the clock. Within one callback worker->now is good enough. */
+static inline masque_time worker_now(mqd_worker *worker) {
+    worker->now = uv_hrtime();
+    return worker->now;
 }
 
 /* Puts FD into the loop; its uv_poll_t's data is the watched. 0 or a uv error. */
@@ -96,7 +99,8 @@ void watched_set(mqd_watched *watched, int events, uv_poll_cb callback);
 /* The same for a connection, which is always asked whether its peer is there: without
    it a peer that died while nothing is read would not be noticed. */
 void watched_set_peer(mqd_watched *watched, bool reads, bool writes, uv_poll_cb callback);
-/* To be called first in such a callback; false: STATUS or EVENTS tell of an error. */
+/* To be called first in such a callback, it reads the clock, too; false: STATUS or EVENTS
+   tell of an error. */
 bool watched_take(mqd_watched *watched, int status, int events);
 /* Ends polling, closes the descriptor and calls `closed` later. */
 void watched_close(mqd_watched *watched, bool reset);
