@@ -27,7 +27,7 @@ extern "C" {
     /* HTTP/2: streams ended by a reset, theirs and ours (CVE-2023-44487, CVE-2025-8671). */                           \
     X(resets_burst, "resets-burst", 100, 1, 1000000)                                                                   \
     X(resets_rate, "resets-rate", 20, 1, 1000000)                                                                      \
-    /* HTTP/2: frames that are legal but useless. */                                                                   \
+    /* HTTP/2: frames that are legal but useless. GOAWAY at 75 % of the burst: live tunnels go on. */                  \
     X(glitches_burst, "glitches-burst", 500, 1, 1000000)                                                               \
     X(glitches_rate, "glitches-rate", 10, 1, 1000000)                                                                  \
     /* Tunnels at once on one connection. */                                                                           \

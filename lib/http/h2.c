@@ -19,6 +19,8 @@
 /* A window taken in this time may be what limits the client: good up to a round
    trip of a second. */
 #define WINDOW_PERIOD MASQUE_SECOND
+/* Of glitches_burst: from there on no new tunnels. */
+#define GLITCHES_PARTING_PERCENT 75u
 
 static mq_h2_session *h2_of(mq_session *session) {
     return (mq_h2_session *)session;
@@ -128,13 +130,25 @@ static void finish_request(mq_h2_session *h2, int32_t id) {
     mq_h2_head_drop(&h2->head);
 }
 
+static void say_goaway(mq_h2_session *h2) {
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
+    note(h2, nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
+}
+
 static int count_glitch(mq_h2_session *h2) {
     const masque_limits *limits = h2->base.limits;
-    if (mq_bucket_take(&h2->glitches, h2->base.now, limits->glitches_rate, limits->glitches_burst)) {
-        return 0;
+    if (!mq_bucket_take(&h2->glitches, h2->base.now, limits->glitches_rate, limits->glitches_burst)) {
+        h2->fatal = MASQUE_ERR_FLOOD;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    h2->fatal = MASQUE_ERR_FLOOD;
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    /* An honest client that is only odd takes its next tunnels elsewhere, and loses none. */
+    bool many = mq_bucket_is_past(&h2->glitches, h2->base.now, limits->glitches_rate, limits->glitches_burst,
+                                  GLITCHES_PARTING_PERCENT);
+    if (many && h2->base.error == 0) {
+        h2->base.error = MASQUE_ERR_FLOOD; /* what its end is called, once its tunnels are over */
+        say_goaway(h2);
+    }
+    return 0;
 }
 
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int code, void *user) {
@@ -415,8 +429,7 @@ static void h2_drain(mq_session *session, bool final) {
         note(h2, nghttp2_submit_shutdown_notice(h2->ng));
         return;
     }
-    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
-    note(h2, nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
+    say_goaway(h2);
 }
 
 static void h2_terminate(mq_session *session, int error) {

@@ -146,14 +146,24 @@ static void send_glitches(sim_conn *c, uint64_t count) {
     sim_settle(c->world);
 }
 
-bool limit_glitches_burst(sim_world *w, uint64_t amount) {
+/* One with a tunnel, which a GOAWAY leaves alone. */
+static sim_conn *tunnelled_raw_client(sim_world *w) {
+    sim_bytes out = {.bytes = NULL};
     sim_conn *c = limit_raw_client(w);
+    sim_connect_frame(&out, 1, SIM_QUIET ":1001", 0);
+    sim_send_all(c, &out);
+    sim_settle(w);
+    return c;
+}
+
+bool limit_glitches_burst(sim_world *w, uint64_t amount) {
+    sim_conn *c = tunnelled_raw_client(w);
     send_glitches(c, amount);
     return is_shut(c);
 }
 
 bool limit_glitches_rate(sim_world *w, uint64_t amount) {
-    sim_conn *c = limit_raw_client(w);
+    sim_conn *c = tunnelled_raw_client(w);
     send_glitches(c, w->limits.glitches_burst);
     SIM_CHECK(w, !is_shut(c), "the burst is too much already");
     sim_advance(w, MASQUE_SECOND);

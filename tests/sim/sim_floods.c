@@ -4,6 +4,7 @@
  * nothing happens after a fatal error, and another client doesn't notice.
  */
 #include "harness/frames.h"
+#include "harness/pattern.h"
 #include "harness/suite.h"
 #include "harness/wolf.h"
 
@@ -262,7 +263,8 @@ static void run_attack(const attack *row) {
     sim_alloc_reset_peak();
     uint64_t before = sim_proxy_bytes();
     unsigned n = 0;
-    while (n < row->rounds && !c->ended && !c->finished && c->seen.frames[SIM_FRAME_GOAWAY] == 0) {
+    /* GOAWAY without an error is no end yet. */
+    while (n < row->rounds && !c->ended && !c->finished && c->seen.goaway_code == 0) {
         for (unsigned i = 0; i < row->rounds_each; i++) {
             row->round(&out, n++);
         }
@@ -466,6 +468,47 @@ static void test_a_byte_each(void **state) {
     sim_world_close(w);
 }
 
+/* So few at a time that their answers are no flood. */
+static void send_pings(sim_conn *c, sim_bytes *out, unsigned count) {
+    for (unsigned n = 0; n < count; n++) {
+        ping_flood(out, n);
+        if (n % 25 == 24) {
+            sim_send_all(c, out);
+            sim_settle(c->world);
+        }
+    }
+}
+
+/* Odd, but no attack: at three quarters of its glitches a client is told to go. It keeps
+   its tunnel, opens no other one, and at the last glitch that is left nothing happens. */
+static void test_odd_client_is_told_to_go(void **state) {
+    sim_bytes out = {.bytes = NULL};
+    sim_world *w;
+    (void)state;
+    sim_conn *c = hostile_client(&w, 1);
+    sim_connect_frame(&out, 1, SIM_ECHO ":1001", 0);
+    send_pings(c, &out, 375);
+    SIM_CHECK(w, c->seen.status == 200 && c->seen.frames[SIM_FRAME_GOAWAY] == 0, "told at three quarters already");
+    send_pings(c, &out, 125);
+    sim_connect_frame(&out, 3, SIM_ECHO ":1002", 0);
+    uint8_t bytes[4];
+    sim_pattern_fill(1001 * 2, 0, bytes, sizeof bytes);
+    sim_frame(&out, SIM_FRAME_DATA, 0, 1, bytes, sizeof bytes);
+    sim_send_all(c, &out);
+    sim_settle(w);
+    SIM_CHECK(w, c->seen.frames[SIM_FRAME_GOAWAY] == 1 && c->seen.goaway_code == 0 && c->seen.goaway_last == 1,
+              "%llu GOAWAY, code %u", (unsigned long long)c->seen.frames[SIM_FRAME_GOAWAY], c->seen.goaway_code);
+    SIM_CHECK(w, w->target_count == 1 && w->targets[0]->received == 4 && c->seen.frames[SIM_FRAME_DATA] == 1,
+              "its tunnel is disturbed, or another one was opened");
+    sim_frame(&out, SIM_FRAME_DATA, SIM_FLAG_END_STREAM, 1, "", 0);
+    sim_send_all(c, &out);
+    sim_advance(w, MASQUE_SECOND);
+    SIM_CHECK(w, c->finished && c->seen.frames[SIM_FRAME_RST_STREAM] == 0, "its end is not in order");
+    sim_advance(w, 40 * MASQUE_SECOND);
+    SIM_CHECK(w, c->ended && c->end_error == MASQUE_ERR_FLOOD, "%s", masque_error_name(c->end_error));
+    sim_world_close(w);
+}
+
 /* TLS 1.3 KeyUpdates want to be answered: a client that sends many and reads none. */
 static void test_key_updates(void **state) {
     sim_world *w;
@@ -498,7 +541,7 @@ int main(void) {
         cmocka_unit_test(test_attacks),          cmocka_unit_test(test_fatal_frames),
         cmocka_unit_test(test_wrong_preface),    cmocka_unit_test(test_zero_window),
         cmocka_unit_test(test_trickling_window), cmocka_unit_test(test_a_byte_each),
-        cmocka_unit_test(test_key_updates),
+        cmocka_unit_test(test_key_updates),      cmocka_unit_test(test_odd_client_is_told_to_go),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -54,7 +54,7 @@ static const limit_row ROWS[] = {
     {"control-frames", COUNT(20), limit_control_frames, NULL, NULL},
     {"resets-burst", COUNT(5), limit_resets_burst, NULL, NULL},
     {"resets-rate", COUNT(3), limit_resets_rate, few_resets, NULL},
-    {"glitches-burst", 20, 10, 60, limit_glitches_burst, NULL, NULL},
+    {"glitches-burst", COUNT(20), limit_glitches_burst, NULL, NULL},
     {"glitches-rate", COUNT(10), limit_glitches_rate, few_glitches, NULL},
     {"tunnels-per-connection", COUNT(5), limit_tunnels_per_connection, NULL, NULL},
     {"dials-per-connection", COUNT(3), limit_dials, NULL, NULL},

@@ -47,6 +47,20 @@ static void test_burst_then_rate(void **state) {
     }
 }
 
+static void test_share_taken(void **state) {
+    (void)state;
+    mq_bucket bucket = {.full_at = 0};
+    masque_time now = 5 * MASQUE_SECOND;
+    for (int i = 1; i <= 500; i++) {
+        assert_true(mq_bucket_take(&bucket, now, 10, 500));
+        assert_int_equal(mq_bucket_is_past(&bucket, now, 10, 500, 75), i > 375);
+    }
+    /* Ten come back in a second. */
+    assert_true(mq_bucket_is_past(&bucket, now + 12 * MASQUE_SECOND, 10, 500, 75));
+    assert_false(mq_bucket_is_past(&bucket, now + 13 * MASQUE_SECOND, 10, 500, 75));
+    assert_false(mq_bucket_is_past(&bucket, now + 1000 * MASQUE_SECOND, 10, 500, 0));
+}
+
 /* A refused one costs nothing: asking every moment is no slower than waiting. */
 static void test_refusals_are_free(void **state) {
     (void)state;
@@ -84,6 +98,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_burst_then_rate),
         cmocka_unit_test(test_refusals_are_free),
+        cmocka_unit_test(test_share_taken),
         cmocka_unit_test(test_against_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
