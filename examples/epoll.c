@@ -9,7 +9,6 @@
  * SIGTERM drains: live tunnels go on, then it exits; a second one kills.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +28,7 @@ struct peer {
     enum role role;
     int fd;
     uint32_t watched;          /* EPOLLIN, EPOLLOUT */
+    bool over;                 /* out of epoll */
     masque_conn_id conn;       /* CLIENT */
     masque_attempt_id attempt; /* DIALING */
     masque_tunnel_id tunnel;   /* DIALING, TARGET */
@@ -40,34 +40,37 @@ struct proxy {
     struct peer listener;
 };
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number) {
-    (void)number;
-    stop = 1;
-}
-
 /* --- sockets --------------------------------------------------------------------------- */
 
-static void watch(struct proxy *proxy, struct peer *peer, uint32_t more, uint32_t less) {
-    uint32_t events = (peer->watched | more) & ~less;
-    if (events == peer->watched) {
-        return;
-    }
-    /* Out of epoll when nothing is awaited, else EPOLLHUP would wake us over and over. */
-    int operation = events == 0 ? EPOLL_CTL_DEL : peer->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-    struct epoll_event event = {.events = events, .data.ptr = peer};
+static void control(struct proxy *proxy, struct peer *peer, int operation) {
+    struct epoll_event event = {.events = peer->watched, .data.ptr = peer};
     host_checked(epoll_ctl(proxy->epoll, operation, peer->fd, &event), "epoll_ctl");
-    peer->watched = events;
 }
 
-static struct peer *open_peer(enum role role, int fd) {
+/* A socket of which nothing is awaited stays in epoll all the same: EPOLLERR must come. */
+static void watch(struct proxy *proxy, struct peer *peer, uint32_t more, uint32_t less) {
+    uint32_t events = (peer->watched | more) & ~less;
+    if (events != peer->watched && !peer->over) {
+        peer->watched = events;
+        control(proxy, peer, EPOLL_CTL_MOD);
+    }
+}
+
+/* Neither direction lives any more; epoll would say so over and over. */
+static void forget(struct proxy *proxy, struct peer *peer) {
+    if (!peer->over) {
+        peer->over = true;
+        control(proxy, peer, EPOLL_CTL_DEL);
+    }
+}
+
+static struct peer *open_peer(struct proxy *proxy, enum role role, int fd, uint32_t watched) {
     struct peer *peer = calloc(1, sizeof *peer);
     if (!peer) {
         host_fail("peer", "out of memory");
     }
-    peer->role = role;
-    peer->fd = fd;
+    *peer = (struct peer){.role = role, .fd = fd, .watched = watched};
+    control(proxy, peer, EPOLL_CTL_ADD);
     return peer;
 }
 
@@ -86,7 +89,7 @@ static bool would_block(void) {
 /* --- bytes ----------------------------------------------------------------------------- */
 
 static void fail_peer(struct proxy *proxy, struct peer *peer) {
-    watch(proxy, peer, 0, EPOLLIN | EPOLLOUT); /* an …_END event comes */
+    forget(proxy, peer); /* an …_END event comes */
     peer->role == CLIENT ? masque_conn_failed(proxy->engine, peer->conn, host_now())
                          : masque_tunnel_failed(proxy->engine, peer->tunnel, host_now());
 }
@@ -101,14 +104,12 @@ static void read_peer(struct proxy *proxy, struct peer *peer) {
         return;
     }
     ssize_t length = readv(peer->fd, host_iovec(pieces), (int)count);
-    if (length < 0) {
-        if (!would_block()) {
-            fail_peer(proxy, peer);
-        }
+    if (length < 0 && !would_block()) {
+        fail_peer(proxy, peer);
     } else if (length > 0) {
         is_client ? masque_conn_commit(proxy->engine, peer->conn, (size_t)length, host_now())
                   : masque_tunnel_commit(proxy->engine, peer->tunnel, (size_t)length, host_now());
-    } else {
+    } else if (length == 0) {
         watch(proxy, peer, 0, EPOLLIN);
         is_client ? masque_conn_finished(proxy->engine, peer->conn, host_now())
                   : masque_tunnel_finished(proxy->engine, peer->tunnel, host_now());
@@ -127,12 +128,8 @@ static void write_peer(struct proxy *proxy, struct peer *peer) {
             return;
         }
         ssize_t length = writev(peer->fd, host_iovec(pieces), (int)count);
-        if (length < 0 && would_block()) {
-            watch(proxy, peer, EPOLLOUT, 0);
-            return;
-        }
         if (length < 0) {
-            fail_peer(proxy, peer);
+            would_block() ? watch(proxy, peer, EPOLLOUT, 0) : fail_peer(proxy, peer);
             return;
         }
         is_client ? masque_conn_pulled(proxy->engine, peer->conn, (size_t)length, host_now())
@@ -150,12 +147,10 @@ static void accept_client(struct proxy *proxy) {
         watch(proxy, &proxy->listener, 0, exhausted ? EPOLLIN : 0); /* until a peer is closed */
         return;
     }
-    struct peer *client = open_peer(CLIENT, fd);
+    struct peer *client = open_peer(proxy, CLIENT, fd, EPOLLIN);
     int error;
     client->conn = masque_accept(proxy->engine, &address, client, host_now(), &error);
-    if (client->conn) {
-        watch(proxy, client, EPOLLIN, 0);
-    } else {
+    if (!client->conn) {
         close_peer(proxy, client, true);
     }
 }
@@ -175,11 +170,10 @@ static void dial(struct proxy *proxy, const masque_event *event) {
         masque_dialed(proxy->engine, event->attempt, host_connected(fd), host_now());
         return;
     }
-    struct peer *target = open_peer(DIALING, fd);
+    struct peer *target = open_peer(proxy, DIALING, fd, EPOLLOUT);
     target->attempt = event->attempt;
     target->tunnel = event->tunnel;
     masque_attempt_set_user(proxy->engine, event->attempt, target);
-    watch(proxy, target, EPOLLOUT, 0);
 }
 
 static void finish_dial(struct proxy *proxy, struct peer *target) {
@@ -229,15 +223,25 @@ static void handle_event(struct proxy *proxy, const masque_event *event) {
     }
 }
 
+static void serve(struct proxy *proxy, struct peer *peer, uint32_t ready) {
+    if (!(ready & peer->watched)) {
+        ready &EPOLLERR ? fail_peer(proxy, peer) : forget(proxy, peer);
+    }
+    if (ready & EPOLLIN) {
+        read_peer(proxy, peer); /* first: what a dead peer had sent is still there */
+    }
+    if (ready & EPOLLOUT && !peer->over) {
+        write_peer(proxy, peer);
+    }
+}
+
 static void handle_socket(struct proxy *proxy, struct peer *peer, uint32_t ready) {
     if (peer->role == LISTENER) {
         accept_client(proxy);
     } else if (peer->role == DIALING) {
         finish_dial(proxy, peer);
-    } else if (ready & EPOLLOUT) {
-        write_peer(proxy, peer); /* what is readable is still so in the next round */
     } else {
-        read_peer(proxy, peer);
+        serve(proxy, peer, ready);
     }
 }
 
@@ -250,7 +254,7 @@ static void run(struct proxy *proxy, const sigset_t *signals_while_waiting) {
         if (epoll_pwait(proxy->epoll, &ready, 1, timeout, signals_while_waiting) == 1) {
             handle_socket(proxy, ready.data.ptr, ready.events);
         }
-        if (stop && proxy->listener.fd >= 0) {
+        if (host_was_told_to_stop() && proxy->listener.fd >= 0) {
             close(proxy->listener.fd);
             proxy->listener.fd = -1;
             masque_engine_drain(proxy->engine, host_now());
@@ -268,15 +272,8 @@ int main(int count, char **arguments) {
     if (count < 5 || count > 6) {
         host_fail("usage", "epoll LISTEN_PORT CERTIFICATE KEY PRESHARED_KEY [ALLOW_PREFIX]");
     }
-    /* SIGTERM is taken only while waiting, and by us only once. */
-    const struct sigaction once = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigset_t term, before;
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    sigprocmask(SIG_BLOCK, &term, &before);
-    sigaction(SIGTERM, &once, NULL);
-    signal(SIGPIPE, SIG_IGN);
-
+    sigset_t before;
+    host_take_sigterm(&before);
     masque_address own;
     struct proxy proxy = {.epoll = host_checked(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
     proxy.listener = (struct peer){.role = LISTENER, .fd = host_listen(arguments[1], &own)};
@@ -289,7 +286,8 @@ int main(int count, char **arguments) {
     host_require(masque_engine_new(&proxy.engine, config, &runtime), "engine");
     masque_config_release(config); /* the engine has its own count */
 
-    watch(&proxy, &proxy.listener, EPOLLIN, 0);
+    proxy.listener.watched = EPOLLIN;
+    control(&proxy, &proxy.listener, EPOLL_CTL_ADD);
     printf("ready: 127.0.0.1:%u\n", (unsigned)own.port);
     fflush(stdout);
     run(&proxy, &before);

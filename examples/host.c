@@ -228,6 +228,29 @@ void host_close(int fd, bool reset) {
     close(fd);
 }
 
+/* --- signals ---------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_sigterm(int number) {
+    (void)number;
+    told_to_stop = 1;
+}
+
+void host_take_sigterm(sigset_t *before) {
+    const struct sigaction once = {.sa_handler = on_sigterm, .sa_flags = (int)SA_RESETHAND};
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, before);
+    sigaction(SIGTERM, &once, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool host_was_told_to_stop(void) {
+    return told_to_stop;
+}
+
 /* --- names ----------------------------------------------------------------------------- */
 
 masque_lookup host_lookup(const char *name, masque_address *addresses, size_t *count) {

@@ -9,6 +9,7 @@
 #include <masqueproxy/masqueproxy.h>
 
 #include <assert.h>
+#include <signal.h>
 #include <stdnoreturn.h>
 #include <sys/uio.h>
 
@@ -58,6 +59,13 @@ masque_dial_result host_connected(int fd);
 
 /* With RESET by a TCP RST. */
 void host_close(int fd, bool reset);
+
+/* --- signals ---------------------------------------------------------------------------- */
+
+/* SIGTERM is blocked, and taken once where *BEFORE is the mask again; a second one kills.
+   SIGPIPE is ignored. */
+void host_take_sigterm(sigset_t *before);
+bool host_was_told_to_stop(void);
 
 /* --- names ----------------------------------------------------------------------------- */
 

@@ -9,10 +9,12 @@ runs in this process. Exit status 77: curl or openssl is missing.
 import hashlib
 import http.server
 import pathlib
+import select
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -109,6 +111,40 @@ def ask_all(folder, proxy):
     unused.close()
 
 
+def receive(connection, wanted):
+    data = b""
+    while wanted not in data:
+        data += connection.recv(4096)
+    return data
+
+
+def check_dead_client(folder, port):
+    """A client whose target reads nothing is not read any more either; its reset is noticed all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(LIMIT_S)
+        context = ssl.create_default_context(cafile=folder / "cert.pem")
+        raw = socket.create_connection(("127.0.0.1", port), LIMIT_S)
+        client = context.wrap_socket(raw, server_hostname="localhost")
+        authority = f"127.0.0.1:{listener.getsockname()[1]}"
+        client.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"
+                       f"Proxy-Authorization: Preshared {KEY}\r\n\r\n".encode())
+        receive(client, b"\r\n\r\n")
+        target, _ = listener.accept()
+        client.settimeout(1)
+        try:
+            while True:
+                client.sendall(bytes(1 << 16))
+        except TimeoutError:
+            pass
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        # Polled for, not read: reading would let the proxy go on.
+        poll = select.poll()
+        poll.register(target, select.POLLERR | select.POLLHUP)
+        check("a dead client's target is reset", bool(poll.poll(1000 * LIMIT_S)), True)
+        target.close()
+
+
 def main():
     if not shutil.which("curl") or not shutil.which("openssl"):
         print("skipped: needs curl and openssl")
@@ -122,6 +158,7 @@ def main():
             ready = example.stdout.readline()
             check("ready", ready.startswith("ready: 127.0.0.1:"), True)
             ask_all(folder, "https://" + ready.split()[1])
+            check_dead_client(folder, int(ready.rsplit(":", 1)[1]))
             example.send_signal(signal.SIGTERM)
             check("drained", example.wait(timeout=LIMIT_S), 0)
         finally:

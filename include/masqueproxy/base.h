@@ -133,7 +133,7 @@ typedef enum masque_log_level {
    credential or payload; CLIENT is there only on records about a connection. */
 typedef struct masque_log_record {
     masque_log_level level;
-    const char *event;            /* a fixed word, e.g. "connection-end" */
+    const char *event;            /* "connection-open", "connection-end", "request", "authentication-penalty" */
     masque_conn_id conn;          /* or 0 */
     masque_tunnel_id tunnel;      /* or 0; never together with client */
     const masque_address *client; /* or NULL; valid during the call */
@@ -142,7 +142,8 @@ typedef struct masque_log_record {
     const char *detail;           /* fixed text, or NULL */
 } masque_log_record;
 
-/* What the library needs of its surroundings. */
+/* What the library needs of its surroundings. Called in the thread that uses the engine or
+   the configuration: functions that several of them share must be thread-safe. */
 typedef struct masque_runtime {
     masque_allocator allocator;
     /* Fills BUFFER with unpredictable bytes. Mandatory. */

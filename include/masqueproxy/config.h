@@ -37,7 +37,8 @@ MASQUE_EXTERN void masque_config_release(masque_config *config);
    sealed configuration, MASQUE_ERR_NO_MEMORY, and what is said. After an error
    the configuration is as before. */
 
-/* The server's certificate chain and private key, both PEM. Checked when sealed. */
+/* The server's certificate chain and private key, both PEM, in place of earlier ones.
+   Checked when sealed, but for dates: the library knows no calendar. */
 MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
                                                 const void *key_pem, size_t key_length);
 
@@ -69,7 +70,9 @@ MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const mas
    MASQUE_ERR_INVALID: a prefix with host bits or a wrong length or range. */
 MASQUE_EXTERN int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule);
 
-/* Names an address this proxy listens on (port set) or sends from (port 0). */
+/* Names an address this proxy listens on (port set) or sends from (port 0). To be called
+   for each: without it a proxy on a public address may be told to dial itself.
+   MASQUE_ERR_INVALID: no IP address. */
 MASQUE_EXTERN int masque_config_add_own_address(masque_config *config, const masque_address *address);
 
 /* Checks everything and closes CONFIG for changes. MASQUE_ERR_NO_CREDENTIALS,

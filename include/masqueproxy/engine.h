@@ -9,8 +9,15 @@
  *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
  *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
  *   read() gave 0, or failed     masque_conn_finished(), masque_conn_failed(), and the same of tunnels
- *   after any of these           masque_next_event() until it returns false
  *   masque_deadline() is due     masque_tick()
+ *   after any call that
+ *   takes NOW                    masque_next_event() until it returns false
+ *
+ * A new connection, and a target that was dialed, may be read at once, without an event.
+ * Sockets are written with MSG_NOSIGNAL, or SIGPIPE is ignored. A socket of which nothing is
+ * read now is still watched for an error (POLLERR): a peer that died is reported with
+ * masque_conn_failed() or masque_tunnel_failed(), for no time limit covers one that is
+ * not read.
  *
  * Rules for all functions here. An engine belongs to one thread at a time. No
  * function calls back into the host but through masque_runtime and
@@ -73,14 +80,15 @@ MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_a
 MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_id conn, unsigned protocols);
 
 /* Memory to read ciphertext into, up to masque_iovec.length bytes. Valid until
-   the matching commit, or the next reserve of any connection of this engine.
-   False: don't read now; a MASQUE_EVENT_CONN_INPUT says when. */
+   the matching commit, or the next reserve of any connection of this engine; there need be
+   no commit when nothing was read. False: don't read now; a MASQUE_EVENT_CONN_INPUT
+   says when. */
 MASQUE_EXTERN bool masque_conn_reserve(masque_engine *engine, masque_conn_id conn, masque_iovec *piece);
 
 /* LENGTH bytes were read into the reserved memory. They are processed before it
-   returns. Returns 0 or MASQUE_ERR_STALE, MASQUE_ERR_INVALID (more than was
-   reserved). Whatever the client did wrong is not an error here: the connection
-   ends by itself, with events. */
+   returns. Returns 0 or MASQUE_ERR_STALE, MASQUE_ERR_INVALID (the last reserve was another
+   connection's, committed already, or of less; nothing is taken). Whatever the client did wrong is not an error here:
+   the connection ends by itself, with events. */
 MASQUE_EXTERN int masque_conn_commit(masque_engine *engine, masque_conn_id conn, size_t length, masque_time now);
 
 /* The same for bytes in memory of the host's own, valid during the call: nothing
@@ -100,7 +108,7 @@ MASQUE_EXTERN int masque_conn_failed(masque_engine *engine, masque_conn_id conn,
 /* Ciphertext for the client: fills at most COUNT pieces and returns how many. May be
    called at any time, with or without an event. 0:
    there is nothing; MASQUE_EVENT_CONN_OUTPUT says when. The memory is valid
-   until the next call for this connection. Pulling again without pulled gives
+   until the next call for this connection or one of its tunnels. Pulling again without pulled gives
    the same bytes, perhaps with more behind them. */
 MASQUE_EXTERN size_t masque_conn_pull(masque_engine *engine, masque_conn_id conn, masque_iovec *pieces, size_t count,
                                       masque_time now);
@@ -121,8 +129,9 @@ typedef enum masque_lookup {
 
 /* The answer to a MASQUE_EVENT_RESOLVE for one family; both are to be given, in
    any order, as soon as each is known (RFC 8305 3). ADDRESSES is copied; ports
-   are ignored and other families skipped, so one list of both can be given twice. MASQUE_ERR_STATE: already answered.
- */
+   are ignored and other families skipped, so one list of both can be given twice. No
+   event says that a look-up is no longer wanted: MASQUE_ERR_STALE does, harmlessly.
+   MASQUE_ERR_STATE: already answered; MASQUE_ERR_INVALID: no such family or result. */
 MASQUE_EXTERN int masque_resolved(masque_engine *engine, masque_tunnel_id tunnel, masque_family family,
                                   masque_lookup result, const masque_address *addresses, size_t count, masque_time now);
 
@@ -157,12 +166,14 @@ MASQUE_EXTERN int masque_authorized(masque_engine *engine, masque_tunnel_id tunn
 /* --- tunnels ------------------------------------------------------------------ */
 
 /* Memory to read the target's bytes into: fills at most COUNT pieces and returns
-   how many. Valid until the matching commit or the next reserve of any tunnel.
+   how many. Valid until the matching commit or the next reserve of any tunnel; there
+   need be no commit. A busy target is offered more than a quiet one, up to 256 KiB.
    0: don't read now; MASQUE_EVENT_TUNNEL_INPUT says when. */
 MASQUE_EXTERN size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id tunnel, masque_iovec *pieces,
                                            size_t count);
 
-/* LENGTH bytes were read into the reserved pieces, in their order. */
+/* LENGTH bytes were read into the reserved pieces, in their order. MASQUE_ERR_INVALID: the
+   last reserve was another tunnel's, committed already, or of less; nothing is taken. */
 MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
 
 /* The target ended its direction (read() gave 0): carried to the client as the end
@@ -183,7 +194,8 @@ MASQUE_EXTERN size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id 
                                         size_t count);
 
 /* The first LENGTH of the pulled bytes were taken by the target's socket; only now
-   the client gets flow-control credit for them (RFC 9113 5.2). */
+   the client gets flow-control credit for them (RFC 9113 5.2). MASQUE_ERR_INVALID: more
+   than was pulled. */
 MASQUE_EXTERN int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
 
 /* --- events --------------------------------------------------------------------- */
@@ -196,7 +208,7 @@ typedef enum masque_event_type {
     MASQUE_EVENT_AUTHORIZE,     /* tunnel: a method answered PENDING; text is its name */
     MASQUE_EVENT_RESOLVE,       /* tunnel: look up text, AAAA and A, and answer masque_resolved() twice */
     MASQUE_EVENT_DIAL,          /* tunnel, attempt: connect to address from source */
-    MASQUE_EVENT_CANCEL_DIAL,   /* attempt: is gone; close its socket */
+    MASQUE_EVENT_CANCEL_DIAL,   /* attempt, whose DIAL was taken: is gone; close its socket */
     MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes */
     MASQUE_EVENT_TUNNEL_INPUT,  /* tunnel: masque_tunnel_reserve() works again */
     MASQUE_EVENT_TUNNEL_FINISH, /* tunnel: all was pulled, the client ended; shutdown(SHUT_WR) */
@@ -208,9 +220,10 @@ typedef struct masque_event {
     masque_conn_id conn;       /* of connection events, and the connection of tunnel events */
     masque_tunnel_id tunnel;   /* of tunnel events and DIAL */
     masque_attempt_id attempt; /* of DIAL and CANCEL_DIAL */
-    void *user;                /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL) */
+    void *user;                /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL);
+                                  NULL with AUTHORIZE, RESOLVE and DIAL */
     masque_address address;    /* DIAL: whom to connect to */
-    masque_address source;     /* DIAL: from where; family NONE: as the system chooses */
+    masque_address source;     /* DIAL: from where; family NONE, always in this version: as the system chooses */
     const char *text;          /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
     bool reset;                /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
     int error;                 /* CONN_END: a masque_error, 0 for an orderly end */
@@ -250,7 +263,8 @@ typedef struct masque_stats {
     uint64_t tunnels_active; /* requests and tunnels that live */
     uint64_t bytes_sent;     /* to targets */
     uint64_t bytes_received; /* from targets */
-    uint64_t buffered_bytes; /* memory that holds bytes on their way now: engine_buffer_max */
+    uint64_t buffered_bytes; /* memory that holds bytes on their way now, what is offered for the next
+                                read with it: what engine_buffer_max bounds */
 } masque_stats;
 
 /* Copies the counters. */

@@ -47,8 +47,9 @@ typedef struct masque_target_rule {
  *   "192.0.2.0/24:443"  "[2001:db8::]/32:8000-8999"       a port or a range
  *   "port:25"  "tcp:port:25"  "udp:192.0.2.0/24:53"       any address; one transport
  *
- * ALLOW is copied into the rule. Returns 0, or MASQUE_ERR_INVALID with *REASON
- * set to a static text that says what was expected (RULE is unchanged then).
+ * ALLOW is copied into the rule. Returns 0 with *REASON NULL, or MASQUE_ERR_INVALID with
+ * *REASON set to a static text that says what was expected (RULE is unchanged then).
+ * "port:0" fits nothing: a target always has a port. An IPv4-mapped prefix is IPv4's.
  */
 MASQUE_EXTERN int masque_target_rule_parse(masque_target_rule *rule, bool allow, const char *text, const char **reason);
 

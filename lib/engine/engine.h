@@ -63,6 +63,8 @@ struct masque_engine {
     masque_time now;
     bool draining;
     uint8_t *read_buffer;                  /* MQ_READ_SIZE, for masque_conn_reserve() */
+    masque_conn_id read_for;               /* whose it is until the commit; 0: nobody's */
+    size_t read_length;                    /* of it offered */
     mq_block *read_block;                  /* where TLS decrypts to, when nobody refers to it */
     mq_block *reserved[MQ_RESERVE_BLOCKS]; /* for masque_tunnel_reserve() */
     masque_tunnel_id reserved_for;

@@ -177,6 +177,8 @@ bool masque_conn_reserve(masque_engine *engine, masque_conn_id id, masque_iovec 
     /* Short of memory: no more than targets can take in between. */
     size_t length = mq_engine_is_past(engine, 80) ? MQ_BLOCK_SIZE : MQ_READ_SIZE;
     *piece = (masque_iovec){.base = engine->read_buffer, .length = length};
+    engine->read_for = id;
+    engine->read_length = length;
     return true;
 }
 
@@ -196,8 +198,12 @@ int masque_conn_feed(masque_engine *engine, masque_conn_id id, const void *bytes
 }
 
 int masque_conn_commit(masque_engine *engine, masque_conn_id id, size_t length, masque_time now) {
-    if (length > MQ_READ_SIZE) {
+    if (!mq_conn_find(engine, id)) {
+        return MASQUE_ERR_STALE;
+    }
+    if (engine->read_for != id || length > engine->read_length) {
         return MASQUE_ERR_INVALID;
     }
+    engine->read_for = 0;
     return masque_conn_feed(engine, id, engine->read_buffer, length, now);
 }

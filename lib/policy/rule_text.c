@@ -106,5 +106,6 @@ int masque_target_rule_parse(masque_target_rule *rule, bool allow, const char *t
         return MASQUE_ERR_INVALID;
     }
     *rule = parsed;
+    *reason = NULL;
     return 0;
 }

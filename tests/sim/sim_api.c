@@ -82,6 +82,8 @@ static void test_more_than_offered(void **state) {
         masque_iovec piece[2];
         assert_true(masque_conn_reserve(e, c->id, piece));
         assert_int_equal(masque_conn_commit(e, c->id, piece[0].length + 1, w->now), MASQUE_ERR_INVALID);
+        assert_int_equal(masque_conn_commit(e, c->id, 0, w->now), 0);
+        assert_int_equal(masque_conn_commit(e, c->id, 0, w->now), MASQUE_ERR_INVALID);
         assert_int_equal(masque_conn_pulled(e, c->id, 1, w->now), MASQUE_ERR_INVALID);
         assert_int_equal(masque_tunnel_pulled(e, tunnel, 1, w->now), MASQUE_ERR_INVALID);
         assert_int_equal(masque_tunnel_commit(e, tunnel, 1, w->now), MASQUE_ERR_INVALID);
@@ -112,6 +114,10 @@ static void test_reserve_of_another(void **state) {
     assert_int_equal(masque_tunnel_reserve(w->engine, a->target->tunnel, &piece, 1), 1);
     assert_int_equal(masque_tunnel_reserve(w->engine, b->target->tunnel, &piece, 1), 1);
     assert_int_equal(masque_tunnel_commit(w->engine, a->target->tunnel, 1, w->now), MASQUE_ERR_INVALID);
+    sim_conn *d = sim_connect(w, &(sim_client){.alpn = "h2"});
+    assert_true(masque_conn_reserve(w->engine, c->id, &piece));
+    assert_true(masque_conn_reserve(w->engine, d->id, &piece));
+    assert_int_equal(masque_conn_commit(w->engine, c->id, 1, w->now), MASQUE_ERR_INVALID);
     /* The tunnel dies between reserve and commit. */
     assert_int_equal(masque_tunnel_reserve(w->engine, b->target->tunnel, &piece, 1), 1);
     assert_int_equal(masque_tunnel_failed(w->engine, b->target->tunnel, w->now), 0);
@@ -249,7 +255,7 @@ static void test_feed_while_blocked(void **state) {
     assert_true(c->read_blocked);
     assert_false(masque_conn_reserve(w->engine, c->id, &piece));
     assert_int_equal(masque_conn_feed(w->engine, c->id, noise, sizeof noise, w->now), MASQUE_ERR_STATE);
-    assert_int_equal(masque_conn_commit(w->engine, c->id, 1, w->now), MASQUE_ERR_STATE);
+    assert_int_equal(masque_conn_commit(w->engine, c->id, 1, w->now), MASQUE_ERR_INVALID);
     t->target->stalls = false;
     sim_settle(w);
     SIM_CHECK(w, t->target->received == 2000000 && c->inputs > 0, "%llu received",
