@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
 #include <wolfssl/options.h>
 
+#include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
@@ -33,6 +35,19 @@ typedef struct mqd_maker {
     uint8_t der[DER_MAX];
     uint8_t pem[PEM_MAX];
 } mqd_maker;
+
+bool certificate_has_expired(const char *chain_pem, size_t length, char day[CERTIFICATE_DAY_SIZE]) {
+    struct tm parts;
+    WOLFSSL_X509 *certificate =
+        wolfSSL_X509_load_certificate_buffer((const unsigned char *)chain_pem, (int)length, WOLFSSL_FILETYPE_PEM);
+    const WOLFSSL_ASN1_TIME *end = certificate ? wolfSSL_X509_get_notAfter(certificate) : NULL;
+    bool known = end && wolfSSL_ASN1_TIME_to_tm(end, &parts) == WOLFSSL_SUCCESS;
+    wolfSSL_X509_free(certificate);
+    if (!known || timegm(&parts) > time(NULL)) {
+        return false;
+    }
+    return strftime(day, CERTIFICATE_DAY_SIZE, "%Y-%m-%d", &parts) > 0;
+}
 
 bool write_private_file(const char *path, const void *bytes, size_t length, mqd_message *message) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -8,6 +8,11 @@
 
 #include "settings.h"
 
+/* Is the last day of CHAIN's first certificate past? DAY is it then, "2027-01-31". False
+   for what is no certificate, too. */
+#define CERTIFICATE_DAY_SIZE 11
+bool certificate_has_expired(const char *chain_pem, size_t length, char day[CERTIFICATE_DAY_SIZE]);
+
 /* Writes three PEM files. False with MESSAGE set. */
 bool make_certificates(const char *ca_path, const char *certificate_path, const char *key_path, mqd_message *message);
 

@@ -46,9 +46,9 @@ typedef struct file_dns {
     unsigned servers_count;
 } file_dns;
 
-/* A pointer a limit: NULL means that the file doesn't name it. */
+/* NULL: the file doesn't name it. Texts, for libcyaml takes 5x for 5. */
 typedef struct file_limits {
-#define MASQUE_X(field, key, standard, least, most) uint64_t *field;
+#define MASQUE_X(field, key, standard, least, most) char *field;
     MASQUE_LIMITS(MASQUE_X)
 #undef MASQUE_X
 } file_limits;
@@ -68,7 +68,7 @@ typedef struct file_root {
     file_limits *limits;
     file_log *log;
     char *user;
-    uint64_t *workers;
+    char *workers;
     char *drain_timeout;
 } file_root;
 
@@ -117,7 +117,7 @@ static const cyaml_schema_field_t DNS_FIELDS[] = {
 };
 
 static const cyaml_schema_field_t LIMITS_FIELDS[] = {
-#define MASQUE_X(field, key, standard, least, most) CYAML_FIELD_UINT_PTR((key), OPTIONAL, file_limits, field),
+#define MASQUE_X(field, key, standard, least, most) TEXT((key), file_limits, field),
     MASQUE_LIMITS(MASQUE_X)
 #undef MASQUE_X
         CYAML_FIELD_END,
@@ -138,7 +138,7 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
     TEXT("user", file_root, user),
-    CYAML_FIELD_UINT_PTR("workers", OPTIONAL, file_root, workers),
+    TEXT("workers", file_root, workers),
     TEXT("drain-timeout", file_root, drain_timeout),
     CYAML_FIELD_END,
 };
@@ -208,15 +208,12 @@ static void translate(const char *problem, char *text, size_t size) {
     } rows[] = {
         {"Expecting SEQUENCE", "expected a list, such as [ a, b ]", false},
         {"Expecting MAPPING", "expected keys with values, such as { key: value }", false},
-        {"Expecting STRING", "expected one value", false},
-        {"Expecting SCALAR", "expected one value", false},
-        {"Expecting UINT", "expected a whole number", false},
-        {"Invalid uint64_t value: ", "expected a whole number, not ", true},
+        {"Expecting STRING", "expected one value; one that begins with [ needs quotes", false},
+        {"Expecting SCALAR", "expected one value; one that begins with [ needs quotes", false},
         {"Missing required mapping field: ", "this key is missing: ", true},
         {"Mapping field already seen: ", "this key is there twice: ", true},
         {"STRING length <", "is empty", false},
         {"STRING length > ", "is too long; the most is ", true},
-        {"libyaml: ", "no YAML: ", true},
     };
     snprintf(text, size, "%s", problem);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -227,9 +224,20 @@ static void translate(const char *problem, char *text, size_t size) {
     }
 }
 
+static bool complain_of_yaml(mqd_reader *reader, const char *problem) {
+    bool tab = strstr(problem, "cannot start any token") != NULL;
+    say(reader->message, "%.200s:%u: no YAML: %.150s%s", reader->path, yaml_error_line(reader->text, reader->length),
+        problem, tab ? "; a line is indented with spaces, never a tab" : "");
+    return false;
+}
+
 static bool complain_of_syntax(mqd_reader *reader) {
     static const char unexpected[] = "Unexpected key: ";
+    static const char yaml[] = "libyaml: ";
     char text[300];
+    if (strncmp(reader->problem, yaml, sizeof yaml - 1) == 0) {
+        return complain_of_yaml(reader, reader->problem + sizeof yaml - 1);
+    }
     if (strncmp(reader->problem, unexpected, sizeof unexpected - 1) == 0) {
         char path[512];
         const char *key = reader->problem + sizeof unexpected - 1;
@@ -351,16 +359,23 @@ static bool take_dns(mqd_reader *reader, const file_dns *dns) {
     return true;
 }
 
-static bool take_limit(mqd_reader *reader, const char *name, const uint64_t *value) {
+static bool take_limit(mqd_reader *reader, const char *name, const char *text) {
+    uint64_t value;
     uint64_t least;
     uint64_t most;
     char key[100];
-    if (!value || masque_limits_set(&reader->settings->limits, name, *value, &least, &most) == 0) {
+    if (!text) {
         return true;
     }
     snprintf(key, sizeof key, "limits.%s", name);
-    say(reader->message, "must be %llu to %llu", (unsigned long long)least, (unsigned long long)most);
-    return complain_of(reader, key);
+    if (!parse_whole_number(text, &value, reader->message)) {
+        return complain_of(reader, key);
+    }
+    if (masque_limits_set(&reader->settings->limits, name, value, &least, &most) != 0) {
+        say(reader->message, "must be %llu to %llu", (unsigned long long)least, (unsigned long long)most);
+        return complain_of(reader, key);
+    }
+    return true;
 }
 
 static bool take_limits(mqd_reader *reader, const file_limits *limits) {
@@ -388,6 +403,19 @@ static bool take_log(mqd_reader *reader, const file_log *log) {
     return true;
 }
 
+static bool take_workers(mqd_reader *reader, const char *text) {
+    uint64_t count = reader->settings->workers;
+    if (!text) {
+        return true;
+    }
+    if (!parse_whole_number(text, &count, reader->message)) {
+        return false;
+    }
+    say(reader->message, "must be 1 to %d", WORKERS_MAX);
+    reader->settings->workers = (unsigned)count;
+    return count >= 1 && count <= WORKERS_MAX;
+}
+
 static bool take_process(mqd_reader *reader, const file_root *root) {
     mqd_settings *settings = reader->settings;
     if (root->tls && root->tls->certificate) {
@@ -398,12 +426,11 @@ static bool take_process(mqd_reader *reader, const file_root *root) {
     }
     if (root->user) {
         settings_set_text(&settings->user, root->user);
+        settings_set_text(&settings->user_place, place_of(reader, "user").text);
     }
-    if (root->workers && (*root->workers < 1 || *root->workers > WORKERS_MAX)) {
-        say(reader->message, "must be 1 to %d", WORKERS_MAX);
+    if (!take_workers(reader, root->workers)) {
         return complain_of(reader, "workers");
     }
-    settings->workers = root->workers ? (unsigned)*root->workers : settings->workers;
     if (root->drain_timeout && !parse_duration(root->drain_timeout, &settings->drain_timeout_ms, reader->message)) {
         return complain_of(reader, "drain-timeout");
     }
@@ -416,6 +443,16 @@ static bool take_all(mqd_reader *reader, const file_root *root) {
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
            take_dns(reader, root->dns) && take_limits(reader, root->limits) && take_log(reader, root->log);
+}
+
+/* libcyaml would pass over all but the first without a word. */
+static bool is_one_document(mqd_reader *reader) {
+    unsigned line = yaml_second_document(reader->text, reader->length);
+    if (line) {
+        say(reader->message, "%.200s:%u: a second document begins; only one is read, so take the “---” out",
+            reader->path, line);
+    }
+    return line == 0;
 }
 
 bool config_file_parse(mqd_settings *settings, const char *path, const char *text, size_t length,
@@ -432,7 +469,7 @@ bool config_file_parse(mqd_settings *settings, const char *path, const char *tex
         }
         valid = complain_of_syntax(&reader);
     } else {
-        valid = !root || take_all(&reader, root);
+        valid = (!root || take_all(&reader, root)) && is_one_document(&reader);
     }
     cyaml_free(&config, &ROOT, root, 0);
     return valid;

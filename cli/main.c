@@ -49,7 +49,9 @@ static bool complete_settings(mqd_settings *settings, mqd_message *message) {
     if (settings->quickstart && !quickstart_prepare(settings, message)) {
         return false;
     }
-    service_use_passed_addresses(settings);
+    if (!service_use_passed_addresses(settings, message)) {
+        return false;
+    }
     if (settings->listener_count == 0) {
         say(message, "nowhere to listen: give `listen` in the configuration file, or --listen ADDR:PORT");
         return false;
@@ -144,14 +146,45 @@ static void print_ready(const mqd_program *program) {
 
 /* --- signals -------------------------------------------------------------------------- */
 
-static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) {
-    bool same = next->listener_count == program->settings.listener_count;
-    for (size_t i = 0; same && i < next->listener_count; i++) {
-        same = memcmp(&next->listeners[i], &program->settings.listeners[i], sizeof next->listeners[i]) == 0;
+static bool same_listeners(const mqd_settings *a, const mqd_settings *b) {
+    bool same = a->listener_count == b->listener_count;
+    for (size_t i = 0; same && i < a->listener_count; i++) {
+        same = memcmp(&a->listeners[i], &b->listeners[i], sizeof a->listeners[i]) == 0;
     }
-    if (!same || next->workers != program->settings.workers) {
-        log_line(&program->log, MASQUE_LOG_WARNING, "reload",
-                 "changed listening addresses or workers take effect after a restart");
+    return same;
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) {
+    const mqd_settings *now = &program->settings;
+    const struct {
+        const char *key;
+        bool same;
+    } rows[] = {
+        {"listen", same_listeners(now, next)},
+        {"workers", now->workers == next->workers},
+        {"dns", same_text(now->dns_servers, next->dns_servers)},
+        {"log", now->log_level == next->log_level && now->log_format == next->log_format},
+        {"user", same_text(now->user, next->user)},
+    };
+    char changed[64] = "";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t at = strlen(changed);
+        snprintf(changed + at, sizeof changed - at, "%s%s", !rows[i].same && at ? ", " : "",
+                 rows[i].same ? "" : rows[i].key);
+    }
+    if (changed[0]) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "reload", "these changes take effect after a restart: %s", changed);
+    }
+}
+
+static void warn_of_certificate(const mqd_program *program, const mqd_settings *settings) {
+    mqd_message message;
+    if (proxy_config_has_expired(settings, &message)) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "certificate", "%s", message.text);
     }
 }
 
@@ -165,13 +198,15 @@ static void on_hangup(uv_signal_t *signal, int number) {
     }
     service_notify("RELOADING=1");
     masque_config *config = NULL;
-    if (read_settings(program, &next, &message) == OPTIONS_RUN) {
+    if (read_settings(program, &next, &message) == OPTIONS_RUN && service_user_exists(&next, &message)) {
         config = proxy_config_new(&next, program->ticket_key, &message);
     }
     if (!config) {
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
     } else {
         warn_of_fixed(program, &next);
+        warn_of_certificate(program, &next);
+        program->settings.drain_timeout_ms = next.drain_timeout_ms;
         for (unsigned i = 0; i < program->worker_count; i++) {
             worker_set_config(&program->workers[i], config);
         }
@@ -280,12 +315,34 @@ static void warn_of_build(const mqd_program *program) {
              program->worker_count == 1 ? "worker" : "workers");
 }
 
+static void warn_if_unreadable(const mqd_program *program, const char *path) {
+    if (path && access(path, R_OK) != 0) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "unreadable-file",
+                 "user %.60s can't read %.300s, so SIGHUP would keep the old configuration", program->settings.user,
+                 path);
+    }
+}
+
+/* Read as root, but read again as another user. */
+static void warn_of_unreadable(const mqd_program *program) {
+    const mqd_settings *settings = &program->settings;
+    if (!settings->user) {
+        return;
+    }
+    warn_if_unreadable(program, settings->config_file);
+    warn_if_unreadable(program, settings->certificate.path);
+    warn_if_unreadable(program, settings->private_key.path);
+    for (size_t i = 0; i < settings->preshared_count; i++) {
+        warn_if_unreadable(program, settings->preshared[i].file.path);
+    }
+}
+
 static bool start(mqd_program *program, mqd_message *message) {
     const mqd_settings *settings = &program->settings;
     program->worker_count = settings->workers;
     if (!check_ports_free(settings, message) || !bind_all(program, message) ||
         (settings->quickstart && !quickstart_start_origin(settings, message)) ||
-        !service_drop_privileges(settings->user, message)) {
+        !service_drop_privileges(settings, message)) {
         return false;
     }
     watch_signals(program);
@@ -308,6 +365,8 @@ static int run(mqd_program *program) {
         return fail(&message);
     }
     warn_of_build(program);
+    warn_of_certificate(program, &program->settings);
+    warn_of_unreadable(program);
     print_ready(program);
     service_notify("READY=1");
     if (program->settings.quickstart) {
@@ -339,8 +398,11 @@ int main(int count, char **arguments) {
         return fail(&message);
     }
     if (program.settings.test_config) {
-        if (!service_user_exists(program.settings.user, &message)) {
+        if (!service_user_exists(&program.settings, &message)) {
             return fail(&message);
+        }
+        if (proxy_config_has_expired(&program.settings, &message)) {
+            printf("warning: %s\n", message.text);
         }
         puts("the configuration is good");
         return 0;

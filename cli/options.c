@@ -195,6 +195,15 @@ options_result options_read(mqd_settings *settings, int count, char **arguments,
             return OPTIONS_WRONG;
         }
     }
+    if (settings->quickstart && (settings->config_file || settings->certificate.path || settings->private_key.path)) {
+        say(message, "--quickstart makes its own certificate and takes no file; leave --config, --certificate and "
+                     "--private-key out");
+        return OPTIONS_WRONG;
+    }
+    if (settings->quickstart && settings->test_config) {
+        say(message, "--quickstart has no configuration to test");
+        return OPTIONS_WRONG;
+    }
     if (optind < count) {
         say(message, "%.100s: unexpected argument; --help lists the flags", arguments[optind]);
         return OPTIONS_WRONG;

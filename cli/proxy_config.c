@@ -1,11 +1,13 @@
 #include "proxy_config.h"
 
 #include <ifaddrs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "certificates.h"
 #include "socket.h"
 
 void system_random(void *context, uint8_t *buffer, size_t size) {
@@ -63,11 +65,36 @@ static bool add_certificate(masque_config *config, const mqd_settings *settings,
     return done;
 }
 
+bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message) {
+    size_t length = 0;
+    char day[CERTIFICATE_DAY_SIZE];
+    char *chain = read_named(&settings->certificate, &length, message);
+    bool expired = chain && certificate_has_expired(chain, length, day);
+    if (expired) {
+        say(message, "%.250s: %.200s ended on %s; clients will refuse it", settings->certificate.place,
+            settings->certificate.path, day);
+    }
+    free(chain);
+    return expired;
+}
+
 /* A key file holds the key and at most one line end. */
 static bool is_one_line(const char *text, size_t length) {
     size_t line = strcspn(text, "\r\n");
     size_t end = line + strspn(text + line, "\r");
     return end + (end < length && text[end] == '\n') == length;
+}
+
+/* What is wrong with a key that the library refused; nothing of the key itself. */
+static void explain_key(const char *text, size_t length, char *why, size_t size) {
+    size_t line = strcspn(text, "\r\n");
+    if (!is_one_line(text, length)) {
+        snprintf(why, size, "there is more than one line");
+    } else if (line < MASQUE_PRESHARED_KEY_MIN || line > MASQUE_PRESHARED_KEY_MAX) {
+        snprintf(why, size, "the line has %zu", line);
+    } else {
+        snprintf(why, size, "there is a blank, or another character");
+    }
 }
 
 static bool add_key(masque_config *config, const preshared_key *key, mqd_message *message) {
@@ -80,9 +107,12 @@ static bool add_key(masque_config *config, const preshared_key *key, mqd_message
     int error = is_one_line(text, length) ? masque_config_add_preshared(config, key->name, text, strcspn(text, "\r\n"))
                                           : MASQUE_ERR_INVALID;
     if (error) {
-        say(message, "%.250s: no pre-shared key in %.200s; expected %d to %d visible ASCII characters on one line",
+        char why[64];
+        explain_key(text, length, why, sizeof why);
+        say(message,
+            "%.200s: no pre-shared key in %.150s; expected %d to %d visible ASCII characters on one line, but %s",
             key->value ? "environment" : key->file.place, key->value ? "MASQUE_PRESHARED_KEY" : key->file.path,
-            MASQUE_PRESHARED_KEY_MIN, MASQUE_PRESHARED_KEY_MAX);
+            MASQUE_PRESHARED_KEY_MIN, MASQUE_PRESHARED_KEY_MAX, why);
     }
     forget(text, length);
     return error == 0;

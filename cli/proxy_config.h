@@ -10,6 +10,10 @@
 /* The runtime's random source; the host's kernel. */
 void system_random(void *context, uint8_t *buffer, size_t size);
 
+/* True with MESSAGE set when the certificate's time is over: not our mistake, but every
+   client will refuse it. */
+bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message);
+
 /* TICKET_KEY is the process's, so that a reload keeps sessions. NULL with MESSAGE
    set. The caller releases the result. */
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],

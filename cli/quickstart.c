@@ -81,12 +81,22 @@ static bool write_key(const char *path, mqd_message *message) {
     return done;
 }
 
+static bool is_valid(const char *certificate) {
+    mqd_message message;
+    size_t length = 0;
+    char day[CERTIFICATE_DAY_SIZE];
+    char *pem = read_whole_file(certificate, &length, &message);
+    bool valid = pem && !certificate_has_expired(pem, length, day);
+    free(pem);
+    return valid;
+}
+
 static bool make_missing(const state_folder *state, mqd_message *message) {
     if (!make_folder(state->folder, message)) {
         return false;
     }
     bool complete =
-        access(state->ca, R_OK) == 0 && access(state->certificate, R_OK) == 0 && access(state->private_key, R_OK) == 0;
+        access(state->ca, R_OK) == 0 && access(state->private_key, R_OK) == 0 && is_valid(state->certificate);
     if (!complete && !make_certificates(state->ca, state->certificate, state->private_key, message)) {
         return false;
     }
@@ -98,10 +108,8 @@ bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
     if (!find_folder(&state, message) || !make_missing(&state, message)) {
         return false;
     }
-    if (!settings->certificate.path) {
-        settings_set_file(&settings->certificate, state.certificate, "--quickstart");
-        settings_set_file(&settings->private_key, state.private_key, "--quickstart");
-    }
+    settings_set_file(&settings->certificate, state.certificate, "--quickstart");
+    settings_set_file(&settings->private_key, state.private_key, "--quickstart");
     if (settings->listener_count == 0 &&
         !settings_add_listener(settings, PROXY_ADDRESS, MASQUE_PROTOCOL_ALL, message)) {
         return false;
@@ -122,19 +130,34 @@ bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message)
     return fd >= 0 && trace_origin_start(fd, settings->certificate.path, settings->private_key.path, message);
 }
 
+/* PATH for a shell: as it is, or in single quotes. */
+static void quote(const char *path, char *text, size_t size) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,@%";
+    size_t at = 0;
+    if (path[strspn(path, plain)] == 0) {
+        snprintf(text, size, "%s", path);
+        return;
+    }
+    text[at++] = '\'';
+    for (; *path && at + 6 < size; path++) {
+        at += (size_t)snprintf(text + at, size - at, *path == '\'' ? "'\\''" : "%c", *path);
+    }
+    text[at++] = '\'';
+    text[at] = 0;
+}
+
 void quickstart_print(const mqd_settings *settings) {
     state_folder state;
     mqd_message message;
     char proxy[MASQUE_ADDRESS_TEXT_MAX];
-    size_t length = 0;
+    char ca[4 * PATH_LENGTH];
+    char psk[4 * PATH_LENGTH];
     if (!find_folder(&state, &message)) {
         return;
     }
     masque_address_format(&settings->listeners[0].address, proxy, sizeof proxy);
-    char *key = read_whole_file(state.psk, &length, &message);
-    if (!key) {
-        return;
-    }
+    quote(state.ca, ca, sizeof ca);
+    quote(state.psk, psk, sizeof psk);
     printf("\nThe proxy runs. Its CA, certificate and key are in %s.\n"
            "Try it in another terminal (without internet):\n\n"
            "  curl -v --proxy https://%s --proxy-cacert %s \\\n"
@@ -145,8 +168,6 @@ void quickstart_print(const mqd_settings *settings) {
            "    --proxy-header \"Proxy-Authorization: Preshared $(cat %s)\" \\\n"
            "    https://example.com\n\n"
            "Ctrl-C stops it.\n",
-           state.folder, proxy, state.ca, state.psk, state.ca, proxy, state.ca, state.psk);
+           state.folder, proxy, ca, psk, ca, proxy, ca, psk);
     fflush(stdout);
-    explicit_bzero(key, length);
-    free(key);
 }

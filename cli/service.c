@@ -30,23 +30,29 @@ int service_passed_sockets(int *first) {
     return number > 0 && number <= LISTENERS_MAX ? (int)number : 0;
 }
 
-void service_use_passed_addresses(mqd_settings *settings) {
+static bool is_listening(int fd, masque_address *address) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int listens = 0;
+    socklen_t listens_length = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_length) == 0 && listens &&
+           getsockname(fd, (struct sockaddr *)&storage, &length) == 0 &&
+           address_from_sockaddr(address, (struct sockaddr *)&storage);
+}
+
+bool service_use_passed_addresses(mqd_settings *settings, mqd_message *message) {
     int first;
     int count = service_passed_sockets(&first);
-    if (count == 0) {
-        return;
-    }
-    settings->listener_count = 0;
     for (int i = 0; i < count; i++) {
-        struct sockaddr_storage storage;
-        socklen_t length = sizeof storage;
-        mqd_listener *listener = &settings->listeners[settings->listener_count];
-        if (getsockname(first + i, (struct sockaddr *)&storage, &length) == 0 &&
-            address_from_sockaddr(&listener->address, (struct sockaddr *)&storage)) {
-            listener->protocols = MASQUE_PROTOCOL_ALL;
-            settings->listener_count++;
+        if (!is_listening(first + i, &settings->listeners[i].address)) {
+            say(message, "LISTEN_FDS names descriptor %d, which is no listening TCP socket; unset it, or pass one",
+                first + i);
+            return false;
         }
+        settings->listeners[i].protocols = MASQUE_PROTOCOL_ALL;
     }
+    settings->listener_count = count > 0 ? (size_t)count : settings->listener_count;
+    return true;
 }
 
 /* Type=notify-reload wants to know since when (sd_notify(3)). */
@@ -98,17 +104,18 @@ static bool become(const struct passwd *entry, mqd_message *message) {
     return true;
 }
 
-bool service_user_exists(const char *user, mqd_message *message) {
-    if (user && !getpwnam(user)) {
-        say(message, "there is no user “%.60s”; make one, or leave `user` out", user);
+bool service_user_exists(const mqd_settings *settings, mqd_message *message) {
+    if (settings->user && !getpwnam(settings->user)) {
+        say(message, "%.250s: there is no user with the name “%.60s”; make one, or leave the key out",
+            settings->user_place, settings->user);
         return false;
     }
     return true;
 }
 
-bool service_drop_privileges(const char *user, mqd_message *message) {
-    if (user) {
-        const struct passwd *entry = service_user_exists(user, message) ? getpwnam(user) : NULL;
+bool service_drop_privileges(const mqd_settings *settings, mqd_message *message) {
+    if (settings->user) {
+        const struct passwd *entry = service_user_exists(settings, message) ? getpwnam(settings->user) : NULL;
         if (!entry) {
             return false;
         }

@@ -11,8 +11,9 @@
    descriptor. Their number, 0 for none. */
 int service_passed_sockets(int *first);
 
-/* Puts the addresses of the passed sockets, if any, in the place of the listeners. */
-void service_use_passed_addresses(mqd_settings *settings);
+/* Puts the addresses of the passed sockets, if any, in the place of the listeners. False
+   with MESSAGE set when what was passed on is no such socket. */
+bool service_use_passed_addresses(mqd_settings *settings, mqd_message *message);
 
 /* Tells NOTIFY_SOCKET, if set: "READY=1", "RELOADING=1", "STOPPING=1". */
 void service_notify(const char *state);
@@ -20,11 +21,11 @@ void service_notify(const char *state);
 /* No core dump, no debugger: memory holds keys. */
 void service_hide_memory(void);
 
-/* False with MESSAGE set when there is no such user; NULL is fine. */
-bool service_user_exists(const char *user, mqd_message *message);
+/* False with MESSAGE set when there is no such user; none named is fine. */
+bool service_user_exists(const mqd_settings *settings, mqd_message *message);
 
-/* Becomes USER (NULL: stays) and can gain no privilege from then on. False with
+/* Becomes that user, if one is named, and can gain no privilege from then on. False with
    MESSAGE set. */
-bool service_drop_privileges(const char *user, mqd_message *message);
+bool service_drop_privileges(const mqd_settings *settings, mqd_message *message);
 
 #endif

@@ -66,6 +66,7 @@ void settings_free(mqd_settings *settings) {
     free(settings->rules);
     free(settings->dns_servers);
     free(settings->user);
+    free(settings->user_place);
     memset(settings, 0, sizeof *settings);
 }
 
@@ -165,6 +166,17 @@ bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_messag
     return false;
 }
 
+bool parse_whole_number(const char *text, uint64_t *value, mqd_message *message) {
+    size_t digits = strspn(text, "0123456789");
+    bool valid = digits > 0 && digits <= 18 && text[digits] == 0 && (text[0] != '0' || digits == 1);
+    if (!valid) {
+        say(message, "expected a whole number without a unit, not “%.40s”", text);
+        return false;
+    }
+    *value = strtoull(text, NULL, 10);
+    return true;
+}
+
 bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *message) {
     static const struct {
         const char *unit;
@@ -201,8 +213,9 @@ char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (fd < 0 || fstat(fd, &status) != 0) {
-        say(message, "can't read %.300s: %s%s", path, strerror(errno),
-            path[0] == '/' ? "" : " (relative to the working directory)");
+        bool elsewhere = errno == ENOENT && path[0] != '/' && path[0] != 0;
+        say(message, "can't read %.300s: %s%s", path[0] ? path : "a file without a name", strerror(errno),
+            elsewhere ? " (relative to the working directory)" : "");
         if (fd >= 0) {
             close(fd);
         }

@@ -54,6 +54,7 @@ typedef struct mqd_settings {
     masque_log_level log_level;
     log_format log_format;
     char *user;
+    char *user_place; /* where it was named */
     unsigned workers; /* 0: as many as processors */
     uint64_t drain_timeout_ms;
 } mqd_settings;
@@ -74,6 +75,9 @@ bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_messag
 void settings_set_key_file(mqd_settings *settings, const char *path, const char *place);
 void settings_set_key_value(mqd_settings *settings, const char *value);
 bool settings_set_log_level(mqd_settings *settings, const char *name, mqd_message *message);
+
+/* A number of digits only, without a zero before it. */
+bool parse_whole_number(const char *text, uint64_t *value, mqd_message *message);
 
 /* "30s", "500ms", "2m", "1h", or a number of seconds. */
 bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *message);

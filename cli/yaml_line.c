@@ -62,7 +62,8 @@ static bool push(mqd_walk *walk, bool sequence) {
     return true;
 }
 
-static bool step(mqd_walk *walk, const yaml_event_t *event) {
+static bool step(void *context, const yaml_event_t *event) {
+    mqd_walk *walk = context;
     switch (event->type) {
     case YAML_SCALAR_EVENT:
         if (walk->depth > 0 && walk->levels[walk->depth - 1].expects_key) {
@@ -95,22 +96,59 @@ static bool step(mqd_walk *walk, const yaml_event_t *event) {
     return false;
 }
 
-unsigned yaml_line_of(const char *text, size_t length, const char *path) {
-    mqd_walk walk = {.wanted = path};
+/* Gives each event to TAKE until that says false. Returns the line of a syntax error, or 0. */
+static unsigned walk_events(const char *text, size_t length, bool (*take)(void *context, const yaml_event_t *event),
+                            void *context) {
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) {
         return 0;
     }
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+    unsigned line = 0;
     bool more = true;
     while (more) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
+            line = (unsigned)parser.problem_mark.line + 1;
             break;
         }
-        more = step(&walk, &event);
+        more = take(context, &event);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
+    return line;
+}
+
+unsigned yaml_line_of(const char *text, size_t length, const char *path) {
+    mqd_walk walk = {.wanted = path};
+    walk_events(text, length, step, &walk);
     return walk.line;
+}
+
+static bool take_any(void *context, const yaml_event_t *event) {
+    (void)context;
+    return event->type != YAML_STREAM_END_EVENT;
+}
+
+unsigned yaml_error_line(const char *text, size_t length) {
+    return walk_events(text, length, take_any, NULL);
+}
+
+typedef struct mqd_documents {
+    unsigned count;
+    unsigned line; /* of the second */
+} mqd_documents;
+
+static bool count_documents(void *context, const yaml_event_t *event) {
+    mqd_documents *documents = context;
+    if (event->type == YAML_DOCUMENT_START_EVENT && ++documents->count == 2) {
+        documents->line = (unsigned)event->start_mark.line + 1;
+    }
+    return event->type != YAML_STREAM_END_EVENT && documents->count < 2;
+}
+
+unsigned yaml_second_document(const char *text, size_t length) {
+    mqd_documents documents = {.count = 0};
+    walk_events(text, length, count_documents, &documents);
+    return documents.line;
 }

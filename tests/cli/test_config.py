@@ -35,6 +35,10 @@ def listen(address, more=""):
     return f'listen:\n  - address: "{address}"\n{more}' + TLS + AUTH
 
 
+def no_number(text):
+    return f"expected a whole number without a unit, not “{text}”"
+
+
 def preshared(*rows):
     return LISTEN + TLS + "auth:\n  preshared:\n" + "".join(f"    - {row}\n" for row in rows)
 
@@ -57,8 +61,9 @@ UNKNOWN_KEYS = [
 WRONG_VALUES = [
     ("limit too small", GOOD + "limits:\n  header-fields: 3\n", at(10, "limits.header-fields", "must be 4 to 1000")),
     ("limit too large", GOOD + "limits:\n  header-fields: 1001\n", at(10, "limits.header-fields", "must be 4 to 1000")),
-    ("negative limit", GOOD + "limits:\n  dial-stagger-ms: -1\n",
-     at(10, "limits.dial-stagger-ms", "must be 10 to 2000")),
+    *[(f"limit {text}", GOOD + f"limits:\n  tunnels: {text}\n", at(10, "limits.tunnels", no_number(text)))
+      for text in ("-1", "20k", "1e3", "1_000", "5 000", "1.5", "0x10", "010", "+5", "9" * 30)],
+    *[(f"workers {text}", GOOD + f"workers: {text}\n", at(9, "workers", no_number(text))) for text in ("2x", "1.5")],
     ("no workers", GOOD + "workers: 0\n", at(9, "workers", "must be 1 to 256")),
     ("too many workers", GOOD + "workers: 257\n", at(9, "workers", "must be 1 to 256")),
     ("address without a port", listen("127.0.0.1"),
@@ -115,18 +120,18 @@ def tls(certificate, private_key):
     return LISTEN + f"tls:\n  certificate: {certificate}\n  private-key: {private_key}\n" + AUTH
 
 
-def bad_key(file):
-    return at(8, "auth.preshared[0].key-file", f"no pre-shared key in {file}; " + KEY_RULE)
+def bad_key(file, why):
+    return at(8, "auth.preshared[0].key-file", f"no pre-shared key in {file}; " + KEY_RULE + ", but " + why)
 
 
 TYPES = [
     ("listen is a text", 'listen: "127.0.0.1:1"\n' + TLS + AUTH, at(1, "listen", "expected a list, such as [ a, b ]")),
     ("listener is a text", 'listen:\n  - "127.0.0.1:1"\n' + TLS + AUTH, at(2, "listen[0]", MAPPING)),
-    ("address is a list", "listen:\n  - address: [1]\n" + TLS + AUTH, at(2, "listen[0].address", "expected one value")),
-    ("workers is a word", GOOD + "workers: many\n", at(9, "workers", "expected a whole number, not 'many'")),
-    ("workers is empty", GOOD + "workers:\n", at(9, "workers", "expected a whole number, not ''")),
+    ("address is a list", "listen:\n  - address: [1]\n" + TLS + AUTH, at(2, "listen[0].address", "expected one value; one that begins with [ needs quotes")),
+    ("workers is a word", GOOD + "workers: many\n", at(9, "workers", no_number("many"))),
+    ("workers is empty", GOOD + "workers:\n", at(9, "workers", "is empty")),
     ("a limit is a word", GOOD + "limits:\n  tunnels: lots\n",
-     at(10, "limits.tunnels", "expected a whole number, not 'lots'")),
+     at(10, "limits.tunnels", no_number("lots"))),
     ("limits is a word", GOOD + "limits: none\n", at(9, "limits", MAPPING)),
     ("tls is a list", LISTEN + "tls: []\n" + AUTH, at(3, "tls", MAPPING)),
     ("targets is a list", GOOD + "targets: [ 192.0.2.0/24 ]\n", at(9, "targets", MAPPING)),
@@ -137,6 +142,10 @@ TYPES = [
     ("a key twice", GOOD + "workers: 1\nworkers: 2\n", at(9, "workers", "this key is there twice: workers")),
     ("a list for a file", "- a\n", "p.yaml:1: " + MAPPING),
     ("no text", "\0\1", "p.yaml:1: no YAML: control characters are not allowed"),
+    ("a tab", GOOD + "limits:\n\ttunnels: 5\n", "p.yaml:10: no YAML: found character that cannot start any token; a line "
+     "is indented with spaces, never a tab"),
+    ("two documents", GOOD + "---\nworkers: 2\n", "p.yaml:9: a second document begins; only one is read, so take the “---” "
+     "out"),
 ]
 
 FILES = [
@@ -156,11 +165,11 @@ FILES = [
      at(8, "auth.preshared[0].key-file", ". is not a regular file of at most 4 MiB")),
     ("key file is a pipe", preshared("{ name: poc, key-file: pipe }"),
      at(8, "auth.preshared[0].key-file", "pipe is not a regular file of at most 4 MiB")),
-    ("key too short", preshared("{ name: poc, key-file: short.txt }"), bad_key("short.txt")),
-    ("key too long", preshared("{ name: poc, key-file: long.txt }"), bad_key("long.txt")),
-    ("key with a space", preshared("{ name: poc, key-file: space.txt }"), bad_key("space.txt")),
-    ("two keys in a file", preshared("{ name: poc, key-file: two.txt }"), bad_key("two.txt")),
-    ("no key in a file", preshared("{ name: poc, key-file: empty.txt }"), bad_key("empty.txt")),
+    ("key too short", preshared("{ name: poc, key-file: short.txt }"), bad_key("short.txt", "the line has 7")),
+    ("key too long", preshared("{ name: poc, key-file: long.txt }"), bad_key("long.txt", "the line has 257")),
+    ("key with a space", preshared("{ name: poc, key-file: space.txt }"), bad_key("space.txt", "there is a blank, or another character")),
+    ("two keys in a file", preshared("{ name: poc, key-file: two.txt }"), bad_key("two.txt", "there is more than one line")),
+    ("no key in a file", preshared("{ name: poc, key-file: empty.txt }"), bad_key("empty.txt", "the line has 0")),
     ("two keys of one name", preshared("{ name: poc, key-file: psk.txt }", "{ name: poc, key-file: psk2.txt }"),
      at(9, "auth.preshared[1].name", "there are two pre-shared keys with the name “poc”; each needs its own")),
     ("an address twice", LISTEN + '  - address: "127.0.0.1:8443"\n' + TLS + AUTH,
@@ -192,6 +201,11 @@ FLAGS = [
     (["--config", "good.yaml", "--config", "other.yaml"],
      "^--config: there can be one configuration file; good.yaml was given already$"),
     (["--conf", "none.yaml"], "^can't read none.yaml: "),
+    (["--quickstart", "--config", "good.yaml"], "^--quickstart makes its own certificate and takes no file; leave --config, "
+     "--certificate and --private-key out$"),
+    (["--quickstart", "--certificate", "server.crt"], "^--quickstart makes its own certificate"),
+    (["--quickstart", "--test-config"], "^--quickstart has no configuration to test$"),
+    (["--config", ""], "^can't read a file without a name: "),
     (["--quickstart=1"], "^--quickstart=1: "),
     (["stray"], "^stray: unexpected argument; --help lists the flags$"),
     (["--", "stray"], "^stray: unexpected argument; --help lists the flags$"),
@@ -200,7 +214,7 @@ FLAGS = [
     (["--listen", "127.0.0.1:1", "--certificate", "server.crt", "--private-key", "server.key"],
      "^" + re.escape(NO_AUTH) + "$"),
     (["--config", "good.yaml", "--preshared-key-file", "long.txt"],
-     "^--preshared-key-file: no pre-shared key in long.txt; " + KEY_RULE + "$"),
+     "^--preshared-key-file: no pre-shared key in long.txt; " + KEY_RULE + ", but the line has 257$"),
 ]
 
 
@@ -332,7 +346,16 @@ def test_no_such_user(t):
     path = t.write_settings(settings)
     for arguments in (["--config", path], ["--config", path, "--test-config"]):
         got = complaint(t, arguments)
-        check("there is no user “no-such-user-of-the-tests”; make one, or leave `user` out" in got, got)
+        check(got.endswith("“user”: there is no user with the name “no-such-user-of-the-tests”; make one, or leave the key "
+                           "out"), got)
+
+
+def test_expired_certificate(t):
+    settings = t.settings()
+    settings["tls"]["certificate"] = t.pki.expired_certificate
+    done = t.run("--config", t.write_settings(settings), "--test-config")
+    same(done.returncode, 0, "exit status")
+    check("warning: " in done.stdout and "ended on 20" in done.stdout, done.stdout)
 
 
 def test_environment(t):

@@ -97,6 +97,26 @@ def test_second_start_keeps_everything(t):
     same(shell(t, commands(again.out.text())[0]).returncode, 0, "curl's exit status")
 
 
+def test_path_with_blanks(t):
+    """What is printed is for a shell."""
+    proxy = start(t, t.folder / "a place 'of mine'")
+    same(shell(t, commands(proxy.out.text())[0]).returncode, 0, "curl's exit status")
+
+
+def test_certificate_that_ended(t):
+    """Made anew, with its CA; the key stays."""
+    state = t.folder / "state"
+    stop(start(t, state))
+    folder = state / "masqueproxy"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with open(t.pki.expired_certificate, "rb") as file:
+        (folder / "server.crt").write_bytes(file.read())
+    again = start(t, state)
+    changed = {name for name, content in before.items() if (folder / name).read_bytes() != content}
+    same(changed, {"ca.crt", "server.crt", "server.key"}, "files that were made anew")
+    same(shell(t, commands(again.out.text())[0]).returncode, 0, "curl's exit status")
+
+
 def test_two_starts_differ(t):
     """The key and the CA are random, not built in."""
     stop(start(t, t.folder / "one"))

@@ -2,6 +2,7 @@
 file changes nothing.
 """
 import os
+import signal
 import ssl
 
 from harness import targets
@@ -111,6 +112,7 @@ def test_key_that_the_user_may_not_read(t):
         t.skip("only root may change the user")
     target = targets.Target(t)
     proxy = t.proxy(user="nobody")
+    proxy.await_log("warning unreadable-file: user nobody can't read .*/psk.txt, so SIGHUP would keep the old")
     event, line = proxy.reload()
     check(event == "reload-failed" and "Permission denied" in line, line)
     same(status_with(t, proxy, target.authority, KEY), 200, "the old key")
@@ -119,9 +121,41 @@ def test_key_that_the_user_may_not_read(t):
 def test_what_needs_a_restart_is_said(t):
     proxy = t.proxy()
     after = len(proxy.log())
-    t.write_settings({**proxy.settings, "workers": 2})
+    t.write_settings({**proxy.settings, "workers": 2, "dns": {"servers": ["127.0.0.1"]}, "log": {"level": "info"}})
     same(proxy.reload()[0], "reload", "event")
-    proxy.await_log("warning reload: .*take effect after a restart", after)
+    proxy.await_log("warning reload: these changes take effect after a restart: workers, dns, log$", after)
+    after = len(proxy.log())
+    t.write_settings(proxy.settings)
+    same(proxy.reload()[1].split()[1], "info", "level of the line when nothing changed")
+
+
+def test_user_that_does_not_exist(t):
+    proxy = t.proxy()
+    t.write_settings({**proxy.settings, "user": "no-such-user-of-the-tests"})
+    event, line = proxy.reload()
+    check(event == "reload-failed" and "there is no user with the name" in line, line)
+
+
+def test_drain_timeout(t):
+    """The one in force when SIGTERM comes counts."""
+    target = targets.Target(t)
+    proxy = t.proxy()
+    tunnel = open_tunnel(t, proxy, target.authority)
+    t.write_settings({**proxy.settings, "drain-timeout": "1ms"})
+    same(proxy.reload()[0], "reload", "event")
+    proxy.signal(signal.SIGTERM)
+    proxy.await_log("the drain timeout passed")
+    same(proxy.wait(), 0, "exit status")
+    tunnel.close()
+
+
+def test_expired_certificate_is_said(t):
+    proxy = t.proxy()
+    tls = {**proxy.settings["tls"], "certificate": t.pki.expired_certificate}
+    t.write_settings({**proxy.settings, "tls": tls})
+    after = len(proxy.log())
+    same(proxy.reload()[0], "reload", "event")
+    proxy.await_log(r"warning certificate: .*“tls.certificate”: .* ended on 20\d\d-\d\d-\d\d; clients will refuse it", after)
 
 
 def test_hundred_reloads_under_traffic(t):

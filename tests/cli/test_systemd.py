@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 from harness import basics, targets
@@ -67,6 +68,18 @@ def test_drain_and_reload_with_passed_sockets(t):
     same(tunnel.exchange(b"x"), b"x", "echo after a reload, while draining")
     tunnel.close()
     same(proxy.wait(), 0, "exit status")
+
+
+def test_no_socket(t):
+    """What was passed on is a file, or a socket that doesn't listen."""
+    path = t.write_settings(t.settings())
+    with open(os.devnull, "rb") as file, socket.socket() as deaf:
+        for thing in (file, deaf):
+            done = subprocess.run([sys.executable, "-c", WRAP, str(thing.fileno()), t.program, "--config", path],
+                                  capture_output=True, text=True, timeout=30, env=t.environment(),
+                                  pass_fds=(thing.fileno(),))
+            same((done.returncode, done.stderr), (1, "masqueproxyd: LISTEN_FDS names descriptor 3, which is no listening TCP "
+                                                     "socket; unset it, or pass one\n"), f"exit status for {thing}")
 
 
 def test_sockets_for_another_process(t):

@@ -29,6 +29,14 @@ class Pki:
     def _path(self, name):
         return str(self.folder / name)
 
+    @property
+    def expired_certificate(self):
+        """Of the first server's key, until yesterday."""
+        path = self._path("expired.pem")
+        openssl("x509", "-req", "-in", self._path("server.csr"), "-CA", self.ca, "-CAkey", self._path("ca.key"), "-days",
+                "-1", "-out", path)
+        return path
+
     def issue(self, name):
         certificate, key, request = self._path(name + ".pem"), self._path(name + ".key"), self._path(name + ".csr")
         alternatives = ",".join(["IP:127.0.0.1", "IP:::1"] + [f"DNS:{n}" for n in NAMES])
