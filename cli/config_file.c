@@ -385,6 +385,13 @@ static bool take_limits(mqd_reader *reader, const file_limits *limits) {
         MASQUE_LIMITS(MASQUE_X)
     }
 #undef MASQUE_X
+    const masque_limits *all = &reader->settings->limits;
+    if (valid && masque_limits_check(all)) { /* each is in range: they don't fit together */
+        say(reader->message, "is too small for %llu tunnels-per-connection; expected %llu or more",
+            (unsigned long long)all->tunnels_per_connection_max,
+            (unsigned long long)all->tunnels_per_connection_max * MASQUE_TUNNEL_SHARE_MIN);
+        return complain_of(reader, "limits.connection-buffer");
+    }
     return valid;
 }
 

@@ -181,7 +181,8 @@ MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id t
 MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
 /* The target reset the connection, or it failed: carried to the client as a reset
-   (RFC 9113 8.5 CONNECT_ERROR), behind what was read from it before. Then comes
+   (RFC 9113 8.5 CONNECT_ERROR), behind what was read from it before; over HTTP/1.1 as an end
+   without close_notify where a reset would destroy what is on its way. Then comes
    MASQUE_EVENT_TUNNEL_END. A target that
    takes no more bytes (EPIPE) but may still send some: go on reading, and pull and
    call masque_tunnel_pulled() without writing. */
@@ -232,7 +233,8 @@ typedef struct masque_event {
 /* Takes the next event into *EVENT; false when there is none. EVENT->text is valid
    until the next call of any function of this engine. Every TUNNEL_END and
    CONN_END comes exactly once; a tunnel that never had a target's socket has
-   none. Tunnels end before their connection. */
+   none. A tunnel whose client ended it and left may outlive its connection, until its target
+   has all: its events' conn names nothing then. */
 MASQUE_EXTERN bool masque_next_event(masque_engine *engine, masque_event *event);
 
 /* --- time and end ----------------------------------------------------------------- */

@@ -95,7 +95,11 @@ MASQUE_EXTERN void masque_limits_init(masque_limits *limits);
 MASQUE_EXTERN int masque_limits_set(masque_limits *limits, const char *key, uint64_t value, uint64_t *least,
                                     uint64_t *most);
 
-/* Returns NULL, or the configuration key of the first field out of range. */
+/* What connection_buffer_max must have for each of tunnels_per_connection_max, in bytes. */
+#define MASQUE_TUNNEL_SHARE_MIN 1024u
+
+/* Returns NULL, or the configuration key of the first field that is out of range, or
+   "connection-buffer" when it is too small for that many tunnels. Any thread. */
 MASQUE_EXTERN const char *masque_limits_check(const masque_limits *limits);
 
 #ifdef __cplusplus

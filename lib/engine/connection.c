@@ -93,17 +93,12 @@ static void arm(mq_conn *conn) {
 /* --- ends --------------------------------------------------------------------------- */
 
 static void free_transport(mq_conn *conn) {
-    masque_engine *engine = conn->engine;
     if (conn->session) {
         conn->session->ops->free(conn->session);
         conn->session = NULL;
     }
     mq_tls_stream_free(&conn->tls);
     mq_conn_keep(conn, NULL, 0);
-    if (conn->source) {
-        mq_source_leave(&engine->sources, conn->source);
-        conn->source = NULL;
-    }
 }
 
 static void end_tunnels(mq_conn *conn, bool clean) {
@@ -111,13 +106,6 @@ static void end_tunnels(mq_conn *conn, bool clean) {
         mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
         link = link->next;
         mq_tunnel_client_gone(tunnel, clean);
-    }
-}
-
-static void report_end_when_alone(mq_conn *conn) {
-    if (mq_link_alone(&conn->tunnels)) {
-        mq_timer_set(&conn->engine->timers, &conn->timer, MASQUE_NEVER);
-        mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
     }
 }
 
@@ -138,7 +126,8 @@ static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     while (conn->ready.due) {
         mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
     }
-    report_end_when_alone(conn);
+    mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
+    mq_timer_set(&conn->engine->timers, &conn->timer, MASQUE_NEVER);
     arm(conn);
 }
 
@@ -375,12 +364,10 @@ static void settle_input(mq_conn *conn) {
 }
 
 static void settle_failed_tunnels(mq_conn *conn) {
-    /* HTTP/2 keeps the order itself; HTTP/1.1's reset is the transport's, which drops all. */
-    bool drained = mq_tls_stream_waiting(&conn->tls) == 0 || mq_tls_stream_is_h2(&conn->tls);
     for (mq_link *link = conn->tunnels.next; link != &conn->tunnels;) {
         mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
         link = link->next;
-        mq_tunnel_end_failed(tunnel, drained);
+        mq_tunnel_end_failed(tunnel);
     }
 }
 
@@ -409,10 +396,16 @@ static void settle_output(mq_conn *conn) {
     }
 }
 
+void mq_conn_end_taken(mq_conn *conn) {
+    conn->end_taken = true;
+    mq_conn_settle(conn);
+}
+
 void mq_conn_settle(mq_conn *conn) {
     if (conn->state == MQ_CONN_ENDED) {
-        report_end_when_alone(conn);
-        if (conn->timer.fire && !mq_link_alone(&conn->tunnels)) {
+        if (conn->end_taken && mq_link_alone(&conn->tunnels)) {
+            mq_conn_del(conn);
+        } else {
             arm(conn);
         }
         return;
@@ -428,6 +421,10 @@ void mq_conn_settle(mq_conn *conn) {
     if (conn->session && conn->session->must_abort) {
         conn_end(conn, 0, true, false);
         return;
+    }
+    if (conn->state == MQ_CONN_OPEN && conn->session->must_cut) {
+        mq_tls_stream_forgo_close(&conn->tls);
+        mq_conn_begin_close(conn, 0);
     }
     bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
     /* Its last answer goes out first. */
@@ -521,6 +518,9 @@ void mq_conn_del(mq_conn *conn) {
     }
     mq_timer_free(&engine->timers, &conn->timer);
     mq_link_remove(&conn->ready.link);
+    if (conn->source) {
+        mq_source_leave(&engine->sources, conn->source);
+    }
     if (conn->id) {
         mq_slots_remove(&engine->conns, conn->id);
     }

@@ -89,7 +89,7 @@ static void enter_dial_phase(mq_opening *opening, masque_time now) {
     if (opening->phase == MQ_PHASE_DIAL) {
         return;
     }
-    if (opening->phase == MQ_PHASE_RESOLVE) {
+    if (opening->phase == MQ_PHASE_RESOLVE && opening->authority.name_length > 0) {
         opening->dns_duration = now - opening->phase_began;
     }
     opening->phase = MQ_PHASE_DIAL;
@@ -183,7 +183,6 @@ static void begin_with_address(mq_tunnel *tunnel) {
         mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
         return;
     }
-    opening->phase = MQ_PHASE_DIAL;
     mq_dialing_go_on(tunnel);
 }
 
@@ -194,11 +193,11 @@ void mq_dialing_begin(mq_tunnel *tunnel) {
     mq_dial_init(&opening->dial, mq_engine_allocator(engine), limits_of(tunnel));
     opening->dial_ready = true;
     opening->phase_began = engine->now;
+    opening->phase = MQ_PHASE_RESOLVE; /* over at once for an address, but for a place to dial */
     if (opening->authority.address.family != MASQUE_FAMILY_NONE) {
         begin_with_address(tunnel);
         return;
     }
-    opening->phase = MQ_PHASE_RESOLVE;
     mq_ready_set(engine, &tunnel->ready, MASQUE_EVENT_RESOLVE);
     mq_timer_set(&engine->timers, &opening->timer, phase_end(tunnel));
 }

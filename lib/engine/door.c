@@ -1,5 +1,5 @@
 /*
- * engine/door.c: the one door. A request is checked in a fixed order: its form,
+ * engine/door.c: the one door. A request is checked in a fixed order: the rate, its form,
  * our capacity, who asks (auth/), and whom for (dialing.c with policy/). Nothing
  * else calls mq_dialing_begin(), and it is called only behind MASQUE_AUTH_ALLOW.
  */
@@ -51,7 +51,7 @@ static mq_timing measure(const mq_opening *opening, masque_time now) {
         timing.auth = opening->auth_method ? in_phase : timing.auth;
         break;
     case MQ_PHASE_RESOLVE:
-        timing.dns = in_phase;
+        timing.dns = opening->authority.name_length > 0 ? in_phase : timing.dns;
         break;
     case MQ_PHASE_DIAL:
         timing.connect = in_phase;
@@ -238,20 +238,27 @@ static void note_excess(mq_conn *conn) {
                     !mq_bucket_take(&conn->excess, conn->engine->now, limits->glitches_rate, limits->glitches_burst);
 }
 
-static mq_refusal check_capacity(mq_conn *conn) {
-    masque_engine *engine = conn->engine;
+/* Every request counts, whatever is wrong with it: an answer costs, and so does its line in the log. */
+static mq_refusal check_rate(mq_conn *conn) {
+    const masque_limits *limits = &conn->setup->config->limits;
+    masque_time now = conn->engine->now;
+    bool fast = !mq_bucket_take(&conn->requests, now, limits->requests_rate, limits->requests_burst) ||
+                !mq_source_may_request(conn->source, limits, now);
+    if (fast) {
+        note_excess(conn);
+    }
+    return fast ? MQ_REFUSAL_LIMIT : MQ_REFUSAL_NONE;
+}
+
+static mq_refusal check_capacity(const mq_conn *conn) {
+    const masque_engine *engine = conn->engine;
     const masque_limits *limits = &conn->setup->config->limits;
     if (engine->draining) {
         return MQ_REFUSAL_DRAINING;
     }
     bool full = conn->tunnel_count > limits->tunnels_per_connection_max || engine->tunnels.live > limits->tunnels_max ||
                 mq_engine_is_past(engine, OVERLOAD_REFUSE_PERCENT);
-    bool fast = !mq_bucket_take(&conn->requests, engine->now, limits->requests_rate, limits->requests_burst) ||
-                !mq_source_may_request(conn->source, limits, engine->now);
-    if (fast) {
-        note_excess(conn);
-    }
-    return full || fast ? MQ_REFUSAL_LIMIT : MQ_REFUSAL_NONE;
+    return full ? MQ_REFUSAL_LIMIT : MQ_REFUSAL_NONE;
 }
 
 static void on_opening_timer(mq_timer *timer, masque_time now) {
@@ -300,6 +307,10 @@ bool mq_door_request(mq_conn *conn, int32_t id, const mq_request *request, mq_re
         return false;
     }
     conn->session->ops->open(conn->session, &tunnel->stream, id);
+    mq_refusal too_fast = check_rate(conn);
+    if (too_fast != MQ_REFUSAL_NONE) {
+        refusal = too_fast;
+    }
     if (refusal == MQ_REFUSAL_NONE) {
         refusal = check_form(request, &tunnel->opening->authority);
     }

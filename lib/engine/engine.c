@@ -201,7 +201,7 @@ static void fill_conn_event(mq_conn *conn, masque_event *event) {
     if (event->type == MASQUE_EVENT_CONN_END) {
         event->reset = conn->reset;
         event->error = conn->error;
-        mq_conn_del(conn);
+        mq_conn_end_taken(conn);
     }
 }
 

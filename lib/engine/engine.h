@@ -5,7 +5,7 @@
  * policy, answer. dialing.c: look-ups and attempts.
  *
  * Who frees what: objects with a host's socket live until their END event is
- * taken; everything else is freed where it ends. Session callbacks may end
+ * taken (a connection: until its tunnels' is, too); everything else is freed where it ends. Session callbacks may end
  * tunnels, never the connection: that is left to mq_conn_settle(), which every
  * public function calls last.
  */
@@ -79,7 +79,7 @@ typedef enum mq_conn_state {
     MQ_CONN_OPEN,
     MQ_CONN_CLOSING, /* writes what is left, then close_notify */
     MQ_CONN_LINGER,  /* wrote all; reads and discards */
-    MQ_CONN_ENDED    /* CONN_END is due, or waits for its tunnels */
+    MQ_CONN_ENDED    /* CONN_END is due, or taken; a shell for tunnels that linger */
 } mq_conn_state;
 
 typedef struct mq_conn {
@@ -101,6 +101,7 @@ typedef struct mq_conn {
     bool input_ended;   /* the transport's read side */
     bool reset;         /* of CONN_END */
     int error;          /* of CONN_END */
+    bool end_taken;
     uint32_t auth_failures;
     mq_bucket requests;
     mq_bucket excess; /* requests beyond that rate */
@@ -169,7 +170,7 @@ typedef struct mq_tunnel {
     bool target_blocked;  /* masque_tunnel_reserve() said no */
     bool failed;          /* the target is dead; ends when the client has what it sent */
     bool ended;           /* TUNNEL_END is due */
-    bool lingering;       /* counted in conn->lingering */
+    bool lingering;       /* the client is gone in order, see tunnel.c; counted in conn->lingering */
     bool reset;
     uint8_t read_blocks; /* what the next readv() is offered: it follows the target's pace */
 } mq_tunnel;
@@ -193,15 +194,17 @@ static inline const masque_allocator *mq_engine_allocator(const masque_engine *e
 /* --- connection.c */
 extern const mq_session_events MQ_CONN_SESSION_EVENTS;
 mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id);
-/* Does what has become due: output, closing, end, deadlines. CONN may only be an
-   ENDED shell afterwards. */
+/* Does what has become due: output, closing, end, deadlines. CONN may be gone, or an
+   ENDED shell, afterwards. */
 void mq_conn_settle(mq_conn *conn);
+/* The host took CONN_END. */
+void mq_conn_end_taken(mq_conn *conn);
 /* Ends CONN for ERROR: open tunnels with a reset, GOAWAY, close_notify. */
 void mq_conn_begin_close(mq_conn *conn, int error);
 void mq_conn_drain(mq_conn *conn);
 void mq_conn_enter(mq_conn *conn, mq_conn_state state);
 void mq_conn_log(const mq_conn *conn, masque_log_level level, const char *event, int error);
-/* Frees a conn whose END was taken, or at once with its engine. */
+/* Frees a conn whose END was taken and whose tunnels are gone, or at once with its engine. */
 void mq_conn_del(mq_conn *conn);
 
 /* --- input.c */
@@ -231,8 +234,8 @@ void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
 void mq_tunnel_opened(mq_tunnel *tunnel);
 /* Frees a tunnel that is in nobody's hands any more. */
 void mq_tunnel_del(mq_tunnel *tunnel);
-/* Ends one whose target failed once the client has all; DRAINED: and TLS's output too. */
-void mq_tunnel_end_failed(mq_tunnel *tunnel, bool drained);
+/* Ends one whose target failed once the client has all. */
+void mq_tunnel_end_failed(mq_tunnel *tunnel);
 /* Ends it when nothing moved for the write stall limit. */
 void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now);
 

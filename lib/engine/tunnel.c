@@ -4,6 +4,10 @@
  *
  * Each direction ends on its own. The tunnel is over when the stream has ended in
  * both directions and the target took what came, or with a reset of either side.
+ *
+ * A client that said its end and then left, in order, leaves a tunnel that lingers: the
+ * target still gets what came, and its end; what it says meanwhile is read and dropped, or
+ * the system would answer with a reset that destroys what the target didn't read yet.
  */
 #include <assert.h>
 
@@ -114,7 +118,7 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
     mq_session *session = tunnel->stream.session;
     if (session) {
         session->now = conn->engine->now;
-        session->ops->reset(session, &tunnel->stream);
+        (tunnel->failed ? session->ops->cut : session->ops->reset)(session, &tunnel->stream);
     }
     if (tunnel->opening) {
         mq_tunnel_del(tunnel);
@@ -138,25 +142,39 @@ static void report_finish(mq_tunnel *tunnel) {
     }
 }
 
-void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
+static void let_target_be_read(mq_tunnel *tunnel) {
+    if (tunnel->target_blocked) {
+        tunnel->target_blocked = false;
+        mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_INPUT);
+    }
+}
+
+static void linger(mq_tunnel *tunnel) {
     mq_conn *conn = tunnel->conn;
+    mq_session *session = tunnel->stream.session;
+    if (session) {
+        session->ops->reset(session, &tunnel->stream);
+    }
+    conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
+    mq_queue_clear(&tunnel->stream.outgoing, &conn->engine->pool);
+    conn->lingering++;
+    tunnel->lingering = true;
+    tunnel->moved_at = conn->engine->now;
+    mq_link_remove(&tunnel->starved);
+    report_finish(tunnel);
+    let_target_be_read(tunnel);
+}
+
+void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
     /* One that lingers had its end in order; what becomes of the connection is no matter. */
     if (tunnel->ended || tunnel->lingering) {
         return;
     }
     /* Only END_STREAM, or HTTP/1.1's close_notify, says that these were all the bytes. */
-    clean = clean && tunnel->client_finished;
-    bool delivers = clean && !tunnel->opening && tunnel->incoming.bytes > 0;
-    if (delivers) {
-        mq_session *session = tunnel->stream.session;
-        if (session) {
-            session->ops->reset(session, &tunnel->stream);
-        }
-        conn->outgoing_bytes -= tunnel->stream.outgoing.bytes;
-        mq_queue_clear(&tunnel->stream.outgoing, &conn->engine->pool);
-        conn->lingering += !tunnel->lingering;
-        tunnel->lingering = true;
-        tunnel->moved_at = conn->engine->now;
+    clean = clean && tunnel->client_finished && !tunnel->failed;
+    bool target_lives = tunnel->incoming.bytes > 0 || !tunnel->stream.outgoing_end;
+    if (clean && !tunnel->opening && target_lives) {
+        linger(tunnel);
         return;
     }
     mq_tunnel_end(tunnel, !clean);
@@ -171,7 +189,8 @@ void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now) {
     masque_time stall = limits_of(tunnel)->write_stall_timeout_ms * MASQUE_MILLISECOND;
     bool waits = tunnel->stream.outgoing.bytes > 0 || tunnel->lingering;
     if (waits && !tunnel->ended && now - tunnel->moved_at >= stall) {
-        mq_tunnel_end(tunnel, true);
+        bool delivered = tunnel->lingering && tunnel->incoming.bytes == 0;
+        mq_tunnel_end(tunnel, !delivered);
     }
 }
 
@@ -240,7 +259,8 @@ int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id id, size_t leng
     if (tunnel->lingering && length > 0) {
         tunnel->moved_at = now;
     }
-    if (tunnel->lingering && tunnel->incoming.bytes == 0) {
+    bool over = tunnel->lingering && tunnel->incoming.bytes == 0 && tunnel->stream.outgoing_end;
+    if (over) {
         mq_tunnel_end(tunnel, false);
     } else {
         report_finish(tunnel);
@@ -319,10 +339,10 @@ static size_t offer_tail(masque_engine *engine, const mq_queue *queue, masque_io
 
 size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
     mq_tunnel *tunnel = find_open(engine, id);
-    if (!tunnel || !tunnel->stream.session || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
+    if (!tunnel || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
         return 0;
     }
-    size_t room = room_for_client(tunnel);
+    size_t room = tunnel->lingering ? MQ_BLOCK_PAYLOAD : room_for_client(tunnel);
     drop_reservation(engine);
     engine->reserved_for = id;
     size_t tail = offer_tail(engine, &tunnel->stream.outgoing, pieces, room);
@@ -391,15 +411,19 @@ static int take_reserved(masque_engine *engine, mq_queue *queue, size_t length) 
 
 int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t length, masque_time now) {
     mq_tunnel *tunnel = find_open(engine, id);
-    if (!tunnel || !tunnel->stream.session) {
+    if (!tunnel) {
         return MASQUE_ERR_STALE;
     }
     if (engine->reserved_for != id || length > engine->reserved_total) {
         return MASQUE_ERR_INVALID;
     }
+    if (tunnel->stream.outgoing_end) {
+        return MASQUE_ERR_STATE;
+    }
     engine->now = now;
-    if (length == 0) {
-        drop_reservation(engine);
+    if (length == 0 || tunnel->lingering) {
+        drop_reservation(engine); /* what came for a client that is gone is dropped */
+        tunnel->moved_at = length > 0 ? now : tunnel->moved_at;
         return 0;
     }
     mq_conn *conn = tunnel->conn;
@@ -430,9 +454,8 @@ void mq_tunnel_sent(mq_tunnel *tunnel, size_t length) {
     masque_engine *engine = tunnel->conn->engine;
     tunnel->conn->outgoing_bytes -= length;
     tunnel->moved_at = engine->now;
-    if (tunnel->target_blocked && tunnel->stream.outgoing.bytes == 0) {
-        tunnel->target_blocked = false;
-        mq_ready_set(engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_INPUT);
+    if (tunnel->stream.outgoing.bytes == 0) {
+        let_target_be_read(tunnel);
     }
 }
 
@@ -449,13 +472,29 @@ int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_ti
     tunnel->stream.outgoing_end = true;
     if (tunnel->stream.session) {
         tunnel->stream.session->ops->resume(tunnel->stream.session, &tunnel->stream);
+    } else if (tunnel->incoming.bytes == 0) {
+        mq_tunnel_end(tunnel, false);
     }
     mq_conn_settle(conn);
     return 0;
 }
 
-void mq_tunnel_end_failed(mq_tunnel *tunnel, bool drained) {
-    if (tunnel->failed && tunnel->stream.outgoing.bytes == 0 && drained) {
+/* Is something that the target said on its way still, that a reset would destroy? */
+static bool owes_client(const mq_tunnel *tunnel) {
+    const mq_stream *stream = &tunnel->stream;
+    const mq_conn *conn = tunnel->conn;
+    if (!stream->session) {
+        return false;
+    }
+    /* HTTP/2's end comes behind what was written. HTTP/1.1's is the transport's. */
+    if (mq_tls_stream_is_h2(&conn->tls)) {
+        return stream->outgoing.bytes > 0 || (stream->outgoing_end && !stream->end_sent);
+    }
+    return stream->session->ops->wants_output(stream->session) || mq_tls_stream_waiting(&conn->tls) > 0;
+}
+
+void mq_tunnel_end_failed(mq_tunnel *tunnel) {
+    if (tunnel->failed && !owes_client(tunnel)) {
         mq_tunnel_end(tunnel, true);
     }
 }
@@ -467,8 +506,7 @@ int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id id, masque_time
     }
     engine->now = now;
     mq_conn *conn = tunnel->conn;
-    bool has_answer = tunnel->stream.session && tunnel->stream.outgoing.bytes > 0;
-    if (!has_answer) {
+    if (!owes_client(tunnel)) {
         mq_tunnel_end(tunnel, true);
     } else if (!tunnel->failed) {
         /* A server that refuses an upload answers, and resets behind it. */

@@ -315,6 +315,14 @@ static void h1_reset(mq_session *session, mq_stream *stream) {
     session->must_abort = true;
 }
 
+static void h1_cut(mq_session *session, mq_stream *stream) {
+    h1_session *h1 = h1_of(session);
+    stream->session = NULL;
+    h1->stream = NULL;
+    h1->state = H1_DONE;
+    session->must_cut = true;
+}
+
 static void h1_drain(mq_session *session, bool final) {
     h1_session *h1 = h1_of(session);
     if (final && h1->state == H1_HEAD) {
@@ -346,6 +354,7 @@ static const mq_session_ops H1_OPS = {
     .resume = h1_resume,
     .credit = h1_credit,
     .reset = h1_reset,
+    .cut = h1_cut,
     .drain = h1_drain,
     .terminate = h1_terminate,
     .is_done = h1_is_done,

@@ -151,6 +151,15 @@ static int count_glitch(mq_h2_session *h2) {
     return 0;
 }
 
+static int count_reset(mq_h2_session *h2) {
+    const masque_limits *limits = h2->base.limits;
+    if (mq_bucket_take(&h2->resets, h2->base.now, limits->resets_rate, limits->resets_burst)) {
+        return 0;
+    }
+    h2->fatal = MASQUE_ERR_FLOOD;
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int code, void *user) {
     (void)ng;
     (void)frame;
@@ -183,6 +192,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     if (!first_settings && is_glitch(&frame->hd) && count_glitch(h2)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code == NGHTTP2_NO_ERROR) {
+        return count_reset(h2); /* a reset all the same; on_stream_close() takes it for an end */
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
@@ -202,9 +214,10 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     return 0;
 }
 
+/* Bytes of it that nobody took yet still count, until they are credited. */
 static void forget_stream(mq_h2_session *h2, mq_stream *stream) {
     assert(h2->granted >= stream->window && h2->open_streams > 0);
-    h2->granted -= stream->window;
+    h2->granted = h2->granted - stream->window + stream->untaken;
     h2->open_streams--;
     stream->session = NULL;
 }
@@ -225,9 +238,11 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
         return 0;
     }
     uint32_t start = (uint32_t)(bytes - h2->block->bytes);
+    stream->untaken += length;
     if (!h2->base.events->data(h2->base.owner, stream, h2->block, start, start + (uint32_t)length)) {
         /* At once, or what follows in this input would go on behind the hole. */
         note(h2, nghttp2_session_consume_connection(ng, length));
+        stream->untaken -= length;
         lose_stream(h2, stream, true);
         reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
     }
@@ -243,13 +258,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     if (mq_h2_head_is(&h2->head, id)) {
         drop_head(h2);
     }
-    const masque_limits *limits = h2->base.limits;
-    if (code != NGHTTP2_NO_ERROR &&
-        !mq_bucket_take(&h2->resets, h2->base.now, limits->resets_rate, limits->resets_burst)) {
-        h2->fatal = MASQUE_ERR_FLOOD;
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
-    return 0;
+    return code != NGHTTP2_NO_ERROR ? count_reset(h2) : 0;
 }
 
 /* --- session.h --------------------------------------------------------------------- */
@@ -276,6 +285,12 @@ static int error_of(const mq_h2_session *h2, nghttp2_ssize code) {
     }
 }
 
+/* What may wait for a client that reads: an answer, an end and two window updates a stream,
+   those of streams that are gone as well, and what control_frames_max allows. */
+static uint64_t frames_waiting_max(const masque_limits *limits) {
+    return 8 * limits->tunnels_per_connection_max + limits->control_frames_max;
+}
+
 static int h2_input(mq_session *session, mq_block *block, uint32_t start, uint32_t end) {
     mq_h2_session *h2 = h2_of(session);
     if (h2->dead) {
@@ -287,6 +302,10 @@ static int h2_input(mq_session *session, mq_block *block, uint32_t start, uint32
     if (taken < 0) {
         h2->dead = true;
         return error_of(h2, taken);
+    }
+    if (nghttp2_session_get_outbound_queue_size(h2->ng) > frames_waiting_max(session->limits)) {
+        h2->dead = true;
+        return MASQUE_ERR_FLOOD; /* it asks, and reads no answers */
     }
     return 0;
 }
@@ -395,7 +414,10 @@ static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
     if (h2->dead) {
         return;
     }
+    assert(length <= stream->untaken);
+    stream->untaken -= length;
     if (!stream->session) {
+        h2->granted -= length;
         note(h2, nghttp2_session_consume_connection(h2->ng, length));
         return;
     }
@@ -464,6 +486,7 @@ static const mq_session_ops H2_OPS = {
     .resume = h2_resume,
     .credit = h2_credit,
     .reset = h2_reset,
+    .cut = h2_reset, /* frames keep their order */
     .drain = h2_drain,
     .terminate = h2_terminate,
     .is_done = h2_is_done,

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 
 #define WINDOW_MAX 65535u
-#define WINDOW_MIN 1024u
+#define WINDOW_MIN MASQUE_TUNNEL_SHARE_MIN
 #define NEVER_REACHED (UINT64_C(1) << 40)
 #define GLITCH_MARGIN 10
 

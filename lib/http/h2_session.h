@@ -20,7 +20,7 @@ typedef struct mq_h2_session {
     bool settings_seen; /* the client's first, which is none of these: */
     mq_bucket glitches; /* frames that are legal but of no use */
     uint32_t open_streams;
-    uint64_t granted;   /* sum of the open streams' windows */
+    uint64_t granted;   /* sum of the open streams' windows, and untaken bytes of others */
     mq_block *block;    /* during input */
     mq_tls_stream *tls; /* during output, with the two below */
     uint8_t *gathered;

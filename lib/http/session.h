@@ -23,6 +23,7 @@ typedef struct mq_stream {
     int32_t id;            /* HTTP/2 stream identifier; 1 on HTTP/1.1 */
     uint32_t window;       /* HTTP/2: the receive window granted, bytes */
     uint32_t window_taken; /* taken by the target since window_since */
+    size_t untaken;        /* HTTP/2: bytes delivered, not yet credited */
     masque_time window_since;
     mq_queue outgoing; /* bytes for the client */
     bool outgoing_end; /* nothing follows them */
@@ -75,6 +76,9 @@ typedef struct mq_session_ops {
     void (*credit)(mq_session *session, mq_stream *stream, size_t length);
     /* Ends the stream with a reset; no `closed` follows. */
     void (*reset)(mq_session *session, mq_stream *stream);
+    /* The same behind what was written, which must arrive: a reset of HTTP/1.1's transport would
+       destroy it, so that ends without a close_notify instead. */
+    void (*cut)(mq_session *session, mq_stream *stream);
     /* Announces the end: FINAL false says that no new requests are wanted, true
        that none is taken any more. */
     void (*drain)(mq_session *session, bool final);
@@ -96,6 +100,7 @@ struct mq_session {
     bool may_grow;   /* set by the owner: memory allows larger windows */
     int error;       /* set by the session: why it is done, 0 for an orderly end */
     bool must_abort; /* set by the session: end the transport with a reset, at once */
+    bool must_cut;   /* set by the session: end it behind what was written, without close_notify */
 };
 
 /* What a session is made with. */

@@ -103,13 +103,22 @@ static bool is_public_ipv6(const uint8_t *ip) {
 }
 
 bool mq_address_embeds_ipv4(const masque_address *address, masque_address *inner) {
-    static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b}; /* RFC 6052 2.1 */
-    static const uint8_t isatap[4] = {0x00, 0x00, 0x5e, 0xfe}; /* RFC 5214 6.1 */
+    static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};                  /* RFC 6052 2.1 */
+    static const uint8_t local_nat64[6] = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}; /* RFC 8215, as it is used: a /96 */
+    static const uint8_t compatible[12] = {0};                                  /* RFC 4291 2.5.5.1 */
+    static const uint8_t isatap[4] = {0x00, 0x00, 0x5e, 0xfe};                  /* RFC 5214 6.1 */
     static const uint8_t isatap_global[4] = {0x02, 0x00, 0x5e, 0xfe};
     const uint8_t *ip = address->ip;
-    bool embeds =
-        address->family == MASQUE_IPV6 && (memcmp(ip, nat64, sizeof nat64) == 0 || memcmp(ip + 8, isatap, 4) == 0 ||
-                                           memcmp(ip + 8, isatap_global, 4) == 0);
+    if (address->family != MASQUE_IPV6) {
+        return false;
+    }
+    if (ip[0] == 0x20 && ip[1] == 0x02) {
+        *inner = embedded_ipv4(address, 2); /* 6to4, RFC 3056 2 */
+        return true;
+    }
+    bool embeds = memcmp(ip, nat64, sizeof nat64) == 0 || memcmp(ip, local_nat64, sizeof local_nat64) == 0 ||
+                  (memcmp(ip, compatible, sizeof compatible) == 0 && ip[12] != 0) || memcmp(ip + 8, isatap, 4) == 0 ||
+                  memcmp(ip + 8, isatap_global, 4) == 0;
     if (embeds) {
         *inner = embedded_ipv4(address, 12);
     }

@@ -55,5 +55,7 @@ const char *masque_limits_check(const masque_limits *limits) {
             return ROWS[i].key;
         }
     }
-    return NULL;
+    /* Or stalled tunnels could keep the others waiting. */
+    bool enough = limits->connection_buffer_max / MASQUE_TUNNEL_SHARE_MIN >= limits->tunnels_per_connection_max;
+    return enough ? NULL : "connection-buffer";
 }

@@ -91,6 +91,10 @@ static inline size_t mq_tls_stream_waiting(const mq_tls_stream *stream) {
 
 /* Sends close_notify, once. */
 void mq_tls_stream_close(mq_tls_stream *stream);
+/* None will be sent: what comes to the client is to look cut. */
+static inline void mq_tls_stream_forgo_close(mq_tls_stream *stream) {
+    stream->close_sent = true;
+}
 
 /* LENGTH bytes of the output were written to the transport. */
 void mq_tls_stream_pulled(mq_tls_stream *stream, size_t length);

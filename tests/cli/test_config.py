@@ -64,6 +64,8 @@ WRONG_VALUES = [
     *[(f"limit {text}", GOOD + f"limits:\n  tunnels: {text}\n", at(10, "limits.tunnels", no_number(text)))
       for text in ("-1", "20k", "1e3", "1_000", "5 000", "1.5", "0x10", "010", "+5", "9" * 30)],
     *[(f"workers {text}", GOOD + f"workers: {text}\n", at(9, "workers", no_number(text))) for text in ("2x", "1.5")],
+    ("limits that don't fit", GOOD + "limits:\n  tunnels-per-connection: 1000\n  connection-buffer: 100000\n",
+     at(11, "limits.connection-buffer", "is too small for 1000 tunnels-per-connection; expected 1024000 or more")),
     ("no workers", GOOD + "workers: 0\n", at(9, "workers", "must be 1 to 256")),
     ("too many workers", GOOD + "workers: 257\n", at(9, "workers", "must be 1 to 256")),
     ("address without a port", listen("127.0.0.1"),

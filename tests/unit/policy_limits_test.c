@@ -75,6 +75,9 @@ static void check_set(const limit_row *row, uint64_t value, bool valid) {
     CHECK(row->key, field_of(&limits, row) == (valid ? value : row->standard));
     CHECK(row->key, others_are_standard(&limits, row));
     set_field(&limits, row, value);
+    if (valid) { /* these two bound each other, see test_share_of_a_tunnel() */
+        limits.connection_buffer_max = 1073741824;
+    }
     const char *wrong = masque_limits_check(&limits);
     CHECK(row->key, valid ? wrong == NULL : wrong && strcmp(wrong, row->key) == 0);
 }
@@ -92,6 +95,20 @@ static void test_ranges(void **state) {
             check_set(row, 0, false);
         }
     }
+}
+
+/* 1 KiB for each tunnel. */
+static void test_share_of_a_tunnel(void **state) {
+    (void)state;
+    masque_limits limits;
+    masque_limits_init(&limits);
+    limits.tunnels_per_connection_max = 1000;
+    limits.connection_buffer_max = 1024000;
+    assert_null(masque_limits_check(&limits));
+    limits.connection_buffer_max--;
+    assert_string_equal(masque_limits_check(&limits), "connection-buffer");
+    limits.tunnels_per_connection_max = 999;
+    assert_null(masque_limits_check(&limits));
 }
 
 static void test_unknown_key(void **state) {
@@ -122,7 +139,8 @@ static void test_first_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_list),        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_ranges),      cmocka_unit_test(test_share_of_a_tunnel),
         cmocka_unit_test(test_unknown_key), cmocka_unit_test(test_first_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
