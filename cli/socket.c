@@ -144,11 +144,28 @@ int socket_connect(const masque_address *address, const masque_address *source, 
     return fd;
 }
 
+/* Is the peer this machine? Then both ends have one address. */
+static bool is_own(int fd) {
+    struct sockaddr_storage here;
+    struct sockaddr_storage there;
+    socklen_t here_length = sizeof here;
+    socklen_t there_length = sizeof there;
+    masque_address local;
+    masque_address peer;
+    return getsockname(fd, (struct sockaddr *)&here, &here_length) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there, &there_length) == 0 &&
+           address_from_sockaddr(&local, (struct sockaddr *)&here) &&
+           address_from_sockaddr(&peer, (struct sockaddr *)&there) && masque_address_same_ip(&local, &peer);
+}
+
 masque_dial_result socket_connect_result(int fd) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
         error = errno;
+    }
+    if (error == 0 && is_own(fd)) {
+        return MASQUE_DIAL_OWN;
     }
     return result_of(error);
 }

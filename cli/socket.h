@@ -23,7 +23,7 @@ int socket_listen(const masque_address *address, bool shared, mqd_message *messa
 int socket_connect(const masque_address *address, const masque_address *source, bool *pending,
                    masque_dial_result *result);
 
-/* What became of a pending one. */
+/* What became of it: once it is writable, or was not pending. */
 masque_dial_result socket_connect_result(int fd);
 
 /* What a client's or a target's socket gets: no delay for small writes, and a probe

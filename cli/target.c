@@ -109,9 +109,10 @@ static void on_closed(uv_handle_t *handle) {
 }
 
 /* The attempt has an outcome. */
-static void finish_dial(mqd_target *target, masque_dial_result result) {
+static void finish_dial(mqd_target *target) {
     mqd_worker *worker = target->socket.worker;
-    target->connected = result == MASQUE_DIAL_OK;
+    masque_dial_result result = socket_connect_result(target->socket.fd);
+    target->connected = result == MASQUE_DIAL_OK || result == MASQUE_DIAL_OWN;
     target->reads = target->connected;
     target->writes = false;
     int error = masque_dialed(worker->engine, target->attempt, result, worker_now(worker));
@@ -119,7 +120,7 @@ static void finish_dial(mqd_target *target, masque_dial_result result) {
         watched_set(&target->socket, 0, on_target); /* CANCEL_DIAL closes it */
         return;
     }
-    if (result != MASQUE_DIAL_OK || error) {
+    if (!target->connected || error) {
         watched_close(&target->socket, false);
         return;
     }
@@ -131,7 +132,7 @@ static void on_target(uv_poll_t *poll, int status, int events) {
     mqd_worker *worker = target->socket.worker;
     bool sound = watched_take(&target->socket, status, events);
     if (!target->connected) {
-        finish_dial(target, socket_connect_result(target->socket.fd));
+        finish_dial(target);
         worker_run(worker);
         return;
     }
@@ -166,7 +167,7 @@ void target_dial(mqd_worker *worker, const masque_event *event) {
     target->tunnel = event->tunnel;
     masque_attempt_set_user(worker->engine, event->attempt, target);
     if (!pending) {
-        finish_dial(target, MASQUE_DIAL_OK);
+        finish_dial(target);
         return;
     }
     target->writes = true;

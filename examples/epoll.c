@@ -182,7 +182,7 @@ static void finish_dial(struct proxy *proxy, struct peer *target) {
     if (error == MASQUE_ERR_STALE) {
         return; /* its CANCEL_DIAL is on the way */
     }
-    if (error || result != MASQUE_DIAL_OK) {
+    if (error || (result != MASQUE_DIAL_OK && result != MASQUE_DIAL_OWN)) {
         close_peer(proxy, target, false);
         return;
     }

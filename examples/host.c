@@ -193,6 +193,19 @@ int host_connect(const masque_address *to) {
     return fd;
 }
 
+/* Is the peer this machine? Then both ends have one address. */
+static bool is_own(int fd) {
+    struct sockaddr_storage ends[2];
+    socklen_t lengths[2] = {sizeof ends[0], sizeof ends[1]};
+    if (getsockname(fd, (struct sockaddr *)&ends[0], &lengths[0]) != 0 ||
+        getpeername(fd, (struct sockaddr *)&ends[1], &lengths[1]) != 0) {
+        return false;
+    }
+    masque_address here = from_sockaddr((struct sockaddr *)&ends[0]);
+    masque_address there = from_sockaddr((struct sockaddr *)&ends[1]);
+    return masque_address_same_ip(&here, &there);
+}
+
 masque_dial_result host_connected(int fd) {
     int error = errno;
     socklen_t length = sizeof error;
@@ -201,7 +214,7 @@ masque_dial_result host_connected(int fd) {
     }
     switch (error) {
     case 0:
-        return MASQUE_DIAL_OK;
+        return is_own(fd) ? MASQUE_DIAL_OWN : MASQUE_DIAL_OK;
     case ECONNREFUSED:
         return MASQUE_DIAL_REFUSED;
     case ENETUNREACH:

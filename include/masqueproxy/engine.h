@@ -140,8 +140,11 @@ typedef enum masque_dial_result {
     MASQUE_DIAL_REFUSED,
     MASQUE_DIAL_UNREACHABLE, /* no route, host or network unreachable */
     MASQUE_DIAL_TIMEOUT,
-    MASQUE_DIAL_FAILED,   /* any other failure of the target's side */
-    MASQUE_DIAL_EXHAUSTED /* the host has no descriptor, port or memory left: 503 */
+    MASQUE_DIAL_FAILED,    /* any other failure of the target's side */
+    MASQUE_DIAL_EXHAUSTED, /* the host has no descriptor, port or memory left: 503 */
+    MASQUE_DIAL_OWN        /* connected, but to this machine: getsockname() and getpeername() give the same
+                              IP address. As OK where an allow rule fits (policy.h, rule 3), else denied: so
+                              an address that the machine got later is no way around the policy */
 } masque_dial_result;
 
 /* Ties USER to an attempt; it comes back in CANCEL_DIAL, and in the tunnel's events
@@ -151,9 +154,10 @@ MASQUE_EXTERN int masque_attempt_set_user(masque_engine *engine, masque_attempt_
 /* The answer to a MASQUE_EVENT_DIAL. 0: taken; with MASQUE_DIAL_OK the attempt's
    socket is the tunnel's target from now on. MASQUE_ERR_STALE: the attempt was
    cancelled; its MASQUE_EVENT_CANCEL_DIAL came or comes, and that closes the socket.
-   MASQUE_ERR_NO_MEMORY, after MASQUE_DIAL_OK only: the tunnel is gone; the host
-   closes the socket. So a socket ends in exactly one of: a failure that the host
-   itself reported here, MASQUE_ERR_NO_MEMORY, CANCEL_DIAL, or TUNNEL_END. */
+   MASQUE_ERR_NO_MEMORY, after MASQUE_DIAL_OK and OWN only: the tunnel is gone; the host
+   closes the socket. MASQUE_ERR_DENIED, after MASQUE_DIAL_OWN only: the host closes the
+   socket. So a socket ends in exactly one of: a failure that the host itself reported here,
+   one of these two errors, CANCEL_DIAL, or TUNNEL_END. */
 MASQUE_EXTERN int masque_dialed(masque_engine *engine, masque_attempt_id attempt, masque_dial_result result,
                                 masque_time now);
 

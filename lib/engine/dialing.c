@@ -264,33 +264,45 @@ int masque_attempt_set_user(masque_engine *engine, masque_attempt_id id, void *u
     return 0;
 }
 
+/* Is the attempt's socket one that the tunnel may have? */
+static bool is_usable(const mq_attempt *attempt, masque_dial_result result) {
+    const mq_targets *targets = &attempt->engine->setup->config->targets;
+    return result == MASQUE_DIAL_OK ||
+           (result == MASQUE_DIAL_OWN && mq_targets_allow_own(targets, &attempt->address, MASQUE_TRANSPORT_TCP));
+}
+
+/* The tunnel has its target. 0, or MASQUE_ERR_NO_MEMORY when it is gone. */
+static int open_tunnel(mq_tunnel *tunnel, mq_attempt *attempt) {
+    masque_engine *engine = attempt->engine;
+    masque_tunnel_id id = tunnel->id;
+    mq_dialing_cancel(tunnel->opening, attempt);
+    tunnel->conn->dials--;
+    tunnel->user = attempt->user;
+    mq_attempt_del(attempt);
+    mq_door_answer(tunnel, MQ_REFUSAL_NONE);
+    return mq_tunnel_find(engine, id) ? 0 : MASQUE_ERR_NO_MEMORY;
+}
+
 int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_result result, masque_time now) {
     mq_attempt *attempt = mq_slots_find(&engine->attempts, id);
     if (!attempt) {
         return MASQUE_ERR_STALE;
     }
-    if (result > MASQUE_DIAL_EXHAUSTED) {
+    if (result > MASQUE_DIAL_OWN) {
         return MASQUE_ERR_INVALID;
     }
     engine->now = now;
     mq_tunnel *tunnel = attempt->tunnel;
     mq_conn *conn = tunnel->conn;
-    mq_opening *opening = tunnel->opening;
-    void *user = attempt->user;
-    masque_tunnel_id tunnel_id = tunnel->id;
-    if (result == MASQUE_DIAL_OK) {
-        mq_dialing_cancel(opening, attempt);
-        conn->dials--;
-        mq_attempt_del(attempt);
-        tunnel->user = user;
-        mq_door_answer(tunnel, MQ_REFUSAL_NONE);
+    int error = result == MASQUE_DIAL_OWN ? MASQUE_ERR_DENIED : 0;
+    if (is_usable(attempt, result)) {
+        error = open_tunnel(tunnel, attempt);
     } else {
         conn->dials--;
         mq_attempt_del(attempt);
-        mq_dial_failed(&opening->dial, result, now);
+        mq_dial_failed(&tunnel->opening->dial, result, now);
         mq_dialing_go_on(tunnel);
     }
-    bool lost = result == MASQUE_DIAL_OK && !mq_tunnel_find(engine, tunnel_id);
     mq_conn_settle(conn);
-    return lost ? MASQUE_ERR_NO_MEMORY : 0;
+    return error;
 }

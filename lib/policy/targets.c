@@ -102,10 +102,17 @@ static bool is_denied(const mq_targets *targets, const masque_address *target, m
     return target->port == 0 || is_own(targets, target, true) || any_rule_fits(targets, false, target, transport);
 }
 
-bool mq_targets_allow(const mq_targets *targets, const masque_address *target, masque_transport transport) {
+bool mq_targets_allow_own(const mq_targets *targets, const masque_address *target, masque_transport transport) {
     masque_address inner;
     bool embeds = mq_address_embeds_ipv4(target, &inner);
     /* What is denied stays so in another spelling. */
+    bool denied = is_denied(targets, target, transport) || (embeds && is_denied(targets, &inner, transport));
+    return !denied && any_rule_fits(targets, true, target, transport);
+}
+
+bool mq_targets_allow(const mq_targets *targets, const masque_address *target, masque_transport transport) {
+    masque_address inner;
+    bool embeds = mq_address_embeds_ipv4(target, &inner);
     if (is_denied(targets, target, transport) || (embeds && is_denied(targets, &inner, transport))) {
         return false;
     }

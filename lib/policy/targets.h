@@ -29,5 +29,7 @@ int mq_targets_add_own(mq_targets *targets, const masque_address *address);
 
 /* May TARGET (canonical, with its port) be dialed by TRANSPORT? */
 bool mq_targets_allow(const mq_targets *targets, const masque_address *target, masque_transport transport);
+/* The same for one that turned out to be this machine, though nobody named the address. */
+bool mq_targets_allow_own(const mq_targets *targets, const masque_address *target, masque_transport transport);
 
 #endif

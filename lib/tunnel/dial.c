@@ -80,6 +80,7 @@ void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now) {
         [MASQUE_DIAL_TIMEOUT] = MQ_REFUSAL_DIAL_TIMEOUT,
         [MASQUE_DIAL_FAILED] = MQ_REFUSAL_DIAL_FAILED,
         [MASQUE_DIAL_EXHAUSTED] = MQ_REFUSAL_EXHAUSTED,
+        [MASQUE_DIAL_OWN] = MQ_REFUSAL_TARGET_DENIED,
     };
     assert(dial->under_way > 0 && result != MASQUE_DIAL_OK);
     dial->under_way--;

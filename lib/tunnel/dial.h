@@ -59,7 +59,7 @@ int mq_dial_answer(mq_dial *dial, masque_family family, masque_lookup result, co
    is when to ask again, MASQUE_NEVER for only after an answer or a failure. */
 mq_dial_step mq_dial_next(mq_dial *dial, masque_time now, masque_address *address, masque_time *until);
 
-/* An attempt failed. The next one may start at once (RFC 8305 5). */
+/* An attempt failed, or was denied (OWN). The next one may start at once (RFC 8305 5). */
 void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now);
 
 /* True while there is an address that wasn't tried. */

@@ -1,13 +1,15 @@
 """Tunnels with our own clients: bytes, ends and resets, many at once, IPv6."""
 import hashlib
 import os
+import shutil
 import socket
+import subprocess
 
 from harness import h2, targets
 from harness.context import check, same
 from harness.h1 import H1, open_tunnel
 from harness.h2 import H2
-from harness.runner import limit
+from harness.runner import limit, namespaced
 from harness.tls import reset
 
 SIZE = int(os.environ.get("MASQUE_CLI_SIZE_MIB", "1024")) << 20
@@ -262,6 +264,22 @@ def has_ipv6():
             return True
     except OSError:
         return False
+
+
+@namespaced
+def test_address_that_came_later(t):
+    """What the machine is given while the proxy runs is its own address, too: no way to itself, nor to
+    what else listens on every address; but a rule may allow it."""
+    if not shutil.which("ip"):
+        t.skip("no ip program")
+    service = targets.Target(t, address="0.0.0.0")
+    proxy = t.proxy(listen=[{"address": "0.0.0.0:4433"}], targets={"allow": ["45.60.0.2:1-65535"]})
+    proxy.addresses = [("127.0.0.1", 4433)]
+    for address in ("45.60.0.1", "45.60.0.2"):
+        subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True, timeout=30)
+    same(H1(t, proxy).connect(f"45.60.0.1:{service.port}").status, 403, "a service of this machine")
+    same(H1(t, proxy).connect("45.60.0.1:4433").status, 403, "the proxy itself")
+    same(H1(t, proxy).connect(f"45.60.0.2:{service.port}").status, 200, "a service that a rule allows")
 
 
 def test_itself_is_no_target(t):

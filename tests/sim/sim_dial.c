@@ -283,6 +283,27 @@ static void test_denials_look_alike(void **state) {
     }
 }
 
+/* An address that the machine got after the configuration was made: the socket shows it. */
+static void test_own_address_that_came_later(void **state) {
+    static const struct {
+        const char *authority;
+        unsigned status;
+    } rows[] = {{"45.60.0.50:444", 200}, {"45.60.0.60:444", 403}, {"45.60.0.60:80", 403}};
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1, .configure = add_rules});
+    sim_add_site(w, "45.60.0.50", (sim_site){.result = MASQUE_DIAL_OWN, .echo = true});
+    sim_add_site(w, "45.60.0.60", (sim_site){.result = MASQUE_DIAL_OWN, .echo = true});
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    for (size_t i = 0; i < SIM_COUNT(rows); i++) {
+        sim_tun *t = sim_request(c, &(sim_ask){.authority = rows[i].authority, .send = 5});
+        sim_settle(w);
+        SIM_CHECK(w, t->status == rows[i].status, "%s: status %u", rows[i].authority, t->status);
+        bool told = t->status == 200 ? t->received == 5 : strstr(t->proxy_status, "destination_ip_prohibited") != NULL;
+        SIM_CHECK(w, told, "%s: %llu bytes, %s", rows[i].authority, (unsigned long long)t->received, t->proxy_status);
+    }
+    sim_world_close(w);
+}
+
 /* --- late answers ------------------------------------------------------------------------------- */
 
 static void test_answers_that_come_twice_or_late(void **state) {
@@ -393,6 +414,7 @@ int main(void) {
         cmocka_unit_test(test_timetable),
         cmocka_unit_test(test_rebinding),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_own_address_that_came_later),
         cmocka_unit_test(test_denials_look_alike),
         cmocka_unit_test(test_answers_that_come_twice_or_late),
         cmocka_unit_test(test_queue),

@@ -44,8 +44,10 @@ void sim_target_dialed(sim_target *target) {
         return;
     }
     bool lost = error == MASQUE_ERR_NO_MEMORY && sim_alloc_memory(SIM_PROXY)->failed > 0;
-    SIM_CHECK(w, error == 0 || lost, "masque_dialed: %s", masque_error_name(error));
-    target->state = result == MASQUE_DIAL_OK && !lost ? SIM_OPEN : SIM_CLOSED;
+    bool denied = error == MASQUE_ERR_DENIED && result == MASQUE_DIAL_OWN;
+    SIM_CHECK(w, error == 0 || lost || denied, "masque_dialed: %s", masque_error_name(error));
+    bool connected = result == MASQUE_DIAL_OK || result == MASQUE_DIAL_OWN;
+    target->state = connected && error == 0 ? SIM_OPEN : SIM_CLOSED;
     if (target->state == SIM_OPEN && target->tun) {
         target->tun->target = target;
     }
