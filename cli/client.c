@@ -128,8 +128,7 @@ static void on_refused_line(uv_timer_t *timer);
 
 /* One line a second at most, however many there are; none goes uncounted. */
 static void log_refused(mqd_worker *worker) {
-    log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s (%u)",
-             masque_error_text(worker->refused_error), worker->refused);
+    log_line(&worker->log, MASQUE_LOG_WARNING, "connection-refused", "%s (%u)", worker->refused_why, worker->refused);
     worker->refused = 0;
     uv_timer_start(&worker->refused_line, on_refused_line, REFUSED_LINE_MS, 0);
 }
@@ -141,9 +140,9 @@ static void on_refused_line(uv_timer_t *timer) {
     }
 }
 
-static void note_refused(mqd_worker *worker, int error) {
+void client_refused(mqd_worker *worker, const char *why) {
     worker->refused++;
-    worker->refused_error = error;
+    worker->refused_why = why;
     if (!uv_is_active((uv_handle_t *)&worker->refused_line)) {
         log_refused(worker);
     }
@@ -155,12 +154,13 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
     if (!client || watched_init(&client->socket, worker, fd, on_closed) != 0) {
         free(client);
         close(fd);
+        client_refused(worker, masque_error_text(MASQUE_ERR_NO_MEMORY));
         return;
     }
     socket_tune(fd);
     client->conn = masque_accept(worker->engine, address, client, worker->now, &error);
     if (!client->conn) {
-        note_refused(worker, error);
+        client_refused(worker, masque_error_text(error));
         watched_close(&client->socket, false);
         return;
     }

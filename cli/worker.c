@@ -20,7 +20,7 @@ int watched_init(mqd_watched *watched, mqd_worker *worker, int fd, uv_close_cb c
     watched->worker = worker;
     watched->fd = fd;
     watched->events = 0;
-    watched->hung_up = false;
+    watched->hung_up = watched->over = false;
     watched->closed = closed;
     watched->poll.data = watched;
     return uv_poll_init_socket(&worker->loop, &watched->poll, fd);
@@ -43,6 +43,9 @@ void watched_set_peer(mqd_watched *watched, bool reads, bool writes, uv_poll_cb 
     if (!reads && !watched->hung_up) {
         events |= UV_DISCONNECT;
     }
+    if (events == 0 && !watched->over) {
+        events = UV_PRIORITIZED; /* an error comes with whatever is asked for */
+    }
     watched_set(watched, events, callback);
 }
 
@@ -50,10 +53,12 @@ bool watched_take(mqd_watched *watched, int status, int events) {
     worker_now(watched->worker);
     if (status < 0) {
         watched->events = 0; /* libuv has stopped polling */
+        watched->hung_up = watched->over = true;
         return false;
     }
     /* A FIN stays to be seen: it is asked for once, and read in its turn. */
     watched->hung_up = watched->hung_up || events & UV_DISCONNECT;
+    watched->over = watched->over || !(events & (UV_READABLE | UV_WRITABLE | UV_DISCONNECT));
     return true;
 }
 
@@ -91,6 +96,7 @@ static void refuse_for_lack(mqd_worker *worker, int listener) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             close(fd);
+            client_refused(worker, "no descriptor is left");
         }
         worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }

@@ -25,6 +25,7 @@ typedef struct mqd_watched {
     int fd;
     int events;         /* what is polled for now */
     bool hung_up;       /* the peer said its end while nothing was read */
+    bool over;          /* neither direction lives, or something else that would be told over and over */
     uv_close_cb closed; /* frees what the socket lives in */
 } mqd_watched;
 
@@ -54,7 +55,7 @@ struct mqd_worker {
     bool stopped;
     uv_timer_t refused_line; /* the next line about refused connections waits for it */
     unsigned refused;        /* connections, since the last such line */
-    int refused_error;       /* why the last one was */
+    const char *refused_why; /* the last one; static */
     /* From the main thread, under the lock. */
     uv_mutex_t lock;
     masque_config *new_config;
@@ -111,6 +112,8 @@ void worker_run(mqd_worker *worker);
 /* --- client.c: takes over FD of a client that was accepted. */
 void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols);
 void client_event(const masque_event *event);
+/* A client was sent away; WHY is static. */
+void client_refused(mqd_worker *worker, const char *why);
 
 /* --- target.c */
 void target_dial(mqd_worker *worker, const masque_event *event);

@@ -3,6 +3,7 @@ the fields the documentation promises. Goal: one table for both HTTP versions.
 """
 import re
 import socket
+import time
 
 from harness import targets
 from harness.context import KEY, check, same
@@ -11,6 +12,9 @@ from harness.h1 import H1, open_tunnel
 from harness.h2 import H2
 
 SERVER_TIMING = re.compile(r"^proxy;dur=\d+\.\d(, (dns|connect|auth);dur=\d+\.\d)*$")
+
+# Idle CPU in a second; a spin takes all of it. Sanitizers are slow, so there is room.
+IDLE_CPU_S = 0.3
 
 # name, authority ("{refused}" becomes a port of ours nobody listens on), key, status, Proxy-Status error
 REFUSALS = [
@@ -107,3 +111,10 @@ def check_tunnels(t, proxy, count=8):
 def check_all(t, proxy):
     check_tunnels(t, proxy)
     check_refusals(t, proxy)
+
+
+def check_idle(proxy, what):
+    before = proxy.cpu_seconds()
+    time.sleep(1)  # the measured time itself
+    used = proxy.cpu_seconds() - before
+    check(used < IDLE_CPU_S, f"{what}: {used} s of CPU time in an idle second")
