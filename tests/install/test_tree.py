@@ -73,7 +73,7 @@ def test_files(t):
     wanted = {f"include/masqueproxy/{path.name}" for path in (ROOT / "include/masqueproxy").glob("*.h")}
     wanted |= {f"{folder}/libmasqueproxy.a", f"{folder}/libmasqueproxy.so", f"{folder}/libmasqueproxy.so.0",
                f"{folder}/pkgconfig/masqueproxy.pc", f"{folder}/cmake/masqueproxy/masqueproxy-config.cmake",
-               "sbin/masqueproxyd", "share/man/man8/masqueproxyd.8"}
+               "sbin/masqueproxyd", "share/man/man8/masqueproxyd.8", "share/doc/masqueproxy/LICENSE"}
     same(sorted(wanted - names), [], "files that are missing")
     same([name for name in names if name.endswith((".c", ".py", ".o"))], [], "files that don't belong there")
 
