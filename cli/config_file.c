@@ -80,7 +80,7 @@ static const cyaml_schema_value_t TEXT_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_PO
 
 static const cyaml_schema_field_t LISTENER_FIELDS[] = {
     CYAML_FIELD_STRING_PTR("address", CYAML_FLAG_POINTER, file_listener, address, 1, 100),
-    LIST("protocols", file_listener, protocols, &TEXT_ENTRY),
+    CYAML_FIELD_SEQUENCE("protocols", OPTIONAL, file_listener, protocols, &TEXT_ENTRY, 1, 8),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t LISTENER_ENTRY = {
@@ -213,6 +213,7 @@ static void translate(const char *problem, char *text, size_t size) {
         {"Missing required mapping field: ", "this key is missing: ", true},
         {"Mapping field already seen: ", "this key is there twice: ", true},
         {"STRING length <", "is empty", false},
+        {"Insufficient entries", "is empty", false},
         {"STRING length > ", "is too long; the most is ", true},
     };
     snprintf(text, size, "%s", problem);
@@ -275,10 +276,6 @@ static bool complain_of(mqd_reader *reader, const char *key) {
 
 static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsigned index, unsigned *protocols) {
     *protocols = entry->protocols ? 0 : MASQUE_PROTOCOL_ALL;
-    if (entry->protocols && entry->protocols_count == 0) {
-        say(reader->message, "names no protocol; expected h2, http/1.1 or both, or no such key for both");
-        return complain_of(reader, "listen");
-    }
     for (unsigned i = 0; i < entry->protocols_count; i++) {
         char key[64];
         if (strcmp(entry->protocols[i], "h2") == 0) {

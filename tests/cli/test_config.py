@@ -135,6 +135,7 @@ TYPES = [
     ("a limit is a word", GOOD + "limits:\n  tunnels: lots\n",
      at(10, "limits.tunnels", no_number("lots"))),
     ("limits is a word", GOOD + "limits: none\n", at(9, "limits", MAPPING)),
+    ("no protocols", listen("127.0.0.1:1", "    protocols: []\n"), at(3, "listen[0].protocols", "is empty")),
     ("tls is a list", LISTEN + "tls: []\n" + AUTH, at(3, "tls", MAPPING)),
     ("targets is a list", GOOD + "targets: [ 192.0.2.0/24 ]\n", at(9, "targets", MAPPING)),
     ("listener without address", "listen:\n  - protocols: [h2]\n" + TLS + AUTH,
