@@ -99,8 +99,8 @@ def test_no_denied_address_is_called(t):
     names = {f"n{i}.test": {kinds[a]: [[a]]} for i, a in enumerate(denied)}
     names["mixed.test"] = {"A": [denied[:8] + public[:1]], "AAAA": [denied[8:]]}
     server = NameServer(t, names)
-    # The addresses are this machine's now; that they are not ours is what the rules must not rely on.
-    proxy = t.proxy(listen=[{"address": "127.0.0.1:8443"}], dns={"servers": [server.endpoint]}, targets={"allow": []})
+    # The addresses are this machine's now, so the public ones, too, would be denied as own ones without a rule.
+    proxy = t.proxy(listen=[{"address": "127.0.0.1:8443"}], dns={"servers": [server.endpoint]}, targets={"allow": public})
     for number, address in enumerate(denied):
         literal = f"[{address}]" if ":" in address else address
         for authority in (f"{literal}:8080", f"n{number}.test:8080"):
