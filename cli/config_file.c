@@ -182,7 +182,8 @@ static void note_place(mqd_reader *reader, const char *line) {
 }
 
 /* libcyaml's log: the problem, "Backtrace:", then places from the inside out. */
-static void on_cyaml_log(cyaml_log_t level, void *context, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level, void *context, const char *format,
+                                                               va_list arguments) {
     mqd_reader *reader = context;
     char line[300];
     (void)level;

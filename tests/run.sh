@@ -1,13 +1,13 @@
 #!/bin/sh
-# Prepares the machine and runs every test:  sh tests/run.sh [release|asan|tsan ...]
+# Prepares the machine and runs every test:  sh tests/run.sh [release|asan|tsan|fuzz ...]
 #
-# Each build (all three by default) is compiled and its tests run by CTest; the
+# Each build (all four by default) is compiled and its tests run by CTest; the
 # folder names under tests/ say what they are. Ends with "N passed, N failed";
 # what failed is printed with its output.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-builds=${*:-release asan tsan}
+builds=${*:-release asan tsan fuzz}
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0
 failed=0
@@ -30,11 +30,13 @@ build() { # PRESET
 }
 
 # What a build runs: all in release; under the address sanitizer all that has
-# memory of its own; under the thread sanitizer what has threads.
+# memory of its own; under the thread sanitizer what has threads; libFuzzer for a
+# moment, on what clang compiled.
 selection() { # PRESET
     case $1 in
     tsan) echo '-R ^cli_' ;;
     asan) echo '-E ^(bench_|install_|style)' ;;
+    fuzz) echo '-R ^fuzz_run_' ;;
     *) echo '' ;;
     esac
 }
