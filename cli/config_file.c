@@ -281,11 +281,13 @@ static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsig
         char key[64];
         if (strcmp(entry->protocols[i], "h2") == 0) {
             *protocols |= MASQUE_PROTOCOL_H2;
+        } else if (strcmp(entry->protocols[i], "h3") == 0) {
+            *protocols |= MASQUE_PROTOCOL_H3;
         } else if (strcmp(entry->protocols[i], "http/1.1") == 0) {
             *protocols |= MASQUE_PROTOCOL_HTTP11;
         } else {
             snprintf(key, sizeof key, "listen[%u].protocols[%u]", index, i);
-            say(reader->message, "“%.40s” is no protocol of this version; expected h2 or http/1.1",
+            say(reader->message, "“%.40s” is no protocol of this version; expected h3, h2 or http/1.1",
                 entry->protocols[i]);
             return complain_of(reader, key);
         }

@@ -24,7 +24,8 @@ typedef struct mqd_program {
     log_options log;
     uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH];
     masque_config *config;
-    int fds[WORKERS_MAX][LISTENERS_MAX];
+    int fds[WORKERS_MAX][LISTENERS_MAX];     /* TCP; -1: none */
+    int udp_fds[WORKERS_MAX][LISTENERS_MAX]; /* UDP; -1: none */
     unsigned protocols[LISTENERS_MAX];
     size_t fd_count; /* of each worker */
     mqd_worker *workers;
@@ -83,6 +84,7 @@ static bool use_passed_sockets(mqd_program *program, int first, int count, mqd_m
                 return false;
             }
             program->fds[worker][i] = fd;
+            program->udp_fds[worker][i] = -1;
         }
         program->protocols[i] = MASQUE_PROTOCOL_ALL;
     }
@@ -100,9 +102,12 @@ static bool bind_all(mqd_program *program, mqd_message *message) {
         const mqd_listener *listener = &program->settings.listeners[i];
         program->protocols[i] = listener->protocols;
         for (unsigned worker = 0; worker < program->worker_count; worker++) {
+            bool tcp = listener->protocols & MASQUE_PROTOCOL_ALL;
+            bool udp = listener->protocols & MASQUE_PROTOCOL_H3;
             /* The first one alone shows whether somebody else listens there. */
-            program->fds[worker][i] = socket_listen(&listener->address, true, message);
-            if (program->fds[worker][i] < 0) {
+            program->fds[worker][i] = tcp ? socket_listen(&listener->address, true, message) : -1;
+            program->udp_fds[worker][i] = udp ? socket_bind_udp(&listener->address, true, message) : -1;
+            if ((tcp && program->fds[worker][i] < 0) || (udp && program->udp_fds[worker][i] < 0)) {
                 return false;
             }
         }
@@ -134,7 +139,8 @@ static void print_ready(const mqd_program *program) {
         socklen_t length = sizeof storage;
         masque_address address;
         char text[MASQUE_ADDRESS_TEXT_MAX];
-        if (getsockname(program->fds[0][i], (struct sockaddr *)&storage, &length) == 0 &&
+        int fd = program->fds[0][i] >= 0 ? program->fds[0][i] : program->udp_fds[0][i];
+        if (getsockname(fd, (struct sockaddr *)&storage, &length) == 0 &&
             address_from_sockaddr(&address, (struct sockaddr *)&storage)) {
             masque_address_format(&address, text, sizeof text);
             printf(" %s", text);
@@ -288,6 +294,7 @@ static bool start_workers(mqd_program *program, mqd_message *message) {
             .number = i,
             .config = program->config,
             .fds = program->fds[i],
+            .udp_fds = program->udp_fds[i],
             .protocols = program->protocols,
             .fd_count = program->fd_count,
             .dns_servers = program->settings.dns_servers,

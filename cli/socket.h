@@ -17,6 +17,13 @@ socklen_t address_to_sockaddr(const masque_address *address, struct sockaddr_sto
    the same address (SO_REUSEPORT): one for each worker. */
 int socket_listen(const masque_address *address, bool shared, mqd_message *message);
 
+/* A UDP socket for QUIC, as quic.h describes it; or -1 with MESSAGE set. */
+int socket_bind_udp(const masque_address *address, bool shared, mqd_message *message);
+
+/* PACKETS' client as the sockaddr of a socket of FAMILY; an IPv6 socket reaches IPv4 by mapped
+   addresses, and PACKETS' local address becomes one then. Returns its length. */
+socklen_t udp_peer(struct sockaddr_storage *to, masque_packets *packets, uint8_t family);
+
 /* A socket that connects to ADDRESS, from SOURCE unless its family is NONE. -1 with
    *RESULT set when it failed at once; else *RESULT is OK for a connection that is
    already there, or the answer comes when the socket is writable (*PENDING). */

@@ -199,6 +199,7 @@ void target_event(const masque_event *event) {
     case MASQUE_EVENT_AUTHORIZE:
     case MASQUE_EVENT_RESOLVE:
     case MASQUE_EVENT_DIAL:
+    case MASQUE_EVENT_PACKETS:
         return; /* not a target's */
     }
     poll_target(target);

@@ -168,6 +168,9 @@ static void act(mqd_worker *worker, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_END:
         target_event(event);
         break;
+    case MASQUE_EVENT_PACKETS:
+        packets_send(worker);
+        break;
     }
 }
 
@@ -296,6 +299,7 @@ static bool init_engine(mqd_worker *worker, const worker_setup *setup, mqd_messa
         say(message, "worker %u can't start: %s", setup->number, masque_error_text(error));
         return false;
     }
+    masque_engine_set_worker(worker->engine, (uint8_t)setup->number, 0);
     worker->resolver = resolver_new(worker, setup->dns_servers, message);
     return worker->resolver != NULL;
 }
@@ -314,6 +318,9 @@ static void init_handles(mqd_worker *worker) {
 static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_message *message) {
     for (size_t i = 0; i < setup->fd_count; i++) {
         worker_listener *listener = &worker->listeners[i];
+        if (setup->fds[i] < 0) {
+            continue;
+        }
         if (watched_init(&listener->socket, worker, setup->fds[i], on_listener_closed) != 0) {
             say(message, "worker %u can't watch a listening socket", setup->number);
             return false;
@@ -339,7 +346,8 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
         return false;
     }
     init_handles(worker);
-    if (!init_engine(worker, setup, message) || !init_listeners(worker, setup, message)) {
+    if (!init_engine(worker, setup, message) || !init_listeners(worker, setup, message) ||
+        !packets_init(worker, setup->udp_fds, setup->fd_count, message)) {
         return false;
     }
     if (uv_thread_create(&worker->thread, run_thread, worker) != 0) {

@@ -3,7 +3,7 @@
  * sealed configuration; the main thread speaks to them through worker_send().
  *
  * worker.c: the loop, listening, commands, events. client.c: clients' sockets.
- * target.c: targets' sockets. resolver.c: names.
+ * packets.c: UDP sockets. target.c: targets' sockets. resolver.c: names.
  */
 #ifndef CLI_WORKER_H
 #define CLI_WORKER_H
@@ -35,6 +35,16 @@ typedef struct worker_listener {
     bool open;
 } worker_listener;
 
+/* A UDP socket, for QUIC. */
+typedef struct worker_udp {
+    mqd_watched socket;
+    masque_address local; /* as bound */
+    uint32_t number;      /* its place in mqd_worker.udps */
+    bool open;
+    bool writes;      /* packets wait for room in it */
+    bool no_segments; /* the system has no UDP_SEGMENT for it */
+} worker_udp;
+
 struct mqd_worker {
     unsigned number;
     uv_thread_t thread;
@@ -49,6 +59,7 @@ struct mqd_worker {
     mqd_resolver *resolver;
     worker_listener listeners[LISTENERS_MAX];
     size_t listener_count;
+    worker_udp udps[LISTENERS_MAX];
     int spare_fd; /* given up to be able to refuse when descriptors run out */
     log_options log;
     bool draining;
@@ -69,7 +80,8 @@ struct mqd_worker {
 typedef struct worker_setup {
     unsigned number;
     masque_config *config;
-    const int *fds; /* listening sockets of this worker; it owns them */
+    const int *fds;     /* listening sockets of this worker, which owns them; -1: none */
+    const int *udp_fds; /* the same for QUIC */
     const unsigned *protocols;
     size_t fd_count;
     const char *dns_servers;
@@ -114,6 +126,11 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
 void client_event(const masque_event *event);
 /* A client was sent away; WHY is static. */
 void client_refused(mqd_worker *worker, const char *why);
+
+/* --- packets.c */
+bool packets_init(mqd_worker *worker, const int *fds, size_t count, mqd_message *message);
+/* Sends what the engine has. */
+void packets_send(mqd_worker *worker);
 
 /* --- target.c */
 void target_dial(mqd_worker *worker, const masque_event *event);

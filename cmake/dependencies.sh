@@ -245,6 +245,8 @@ build_nghttp3() {
     mkdir -p "$prefix/include" "$prefix/lib/pkgconfig"
     cp -R "$cache/build/nghttp3/usr/include/nghttp3" "$prefix/include/"
     cp "$(find "$cache/build/nghttp3" -name libnghttp3.a)" "$prefix/lib/"
+    # Compiled for programs: this one reference can't stand in a shared library (lib/http/h3.c).
+    objcopy --redefine-sym stderr=masque_nghttp3_stderr "$prefix/lib/libnghttp3.a"
     sed "s|^prefix=.*|prefix=$prefix|; s|^libdir=.*|libdir=\${prefix}/lib|; s|^includedir=.*|includedir=\${prefix}/include|" \
         "$(find "$cache/build/nghttp3" -name libnghttp3.pc)" >"$prefix/lib/pkgconfig/libnghttp3.pc"
 }

@@ -199,6 +199,7 @@ static void handle_event(struct proxy *proxy, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_OUTPUT:
         write_peer(proxy, peer);
         break;
+    case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_TUNNEL_INPUT:
         watch(proxy, peer, EPOLLIN, 0);

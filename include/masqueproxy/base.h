@@ -80,7 +80,8 @@ typedef struct masque_address {
     X(DRAINED, -18, "the engine is draining")                                                                          \
     X(NO_CREDENTIALS, -19, "no certificate is configured")                                                             \
     X(NO_AUTH, -20, "no authentication method is configured")                                                          \
-    X(DENIED, -21, "the destination policy forbids it")
+    X(DENIED, -21, "the destination policy forbids it")                                                                \
+    X(ELSEWHERE, -22, "the packets are another worker's or server's")
 
 typedef enum masque_error {
 #define MASQUE_X(name, value, text) MASQUE_ERR_##name = (value),

@@ -9,6 +9,7 @@
  *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
  *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
  *   read() gave 0, or failed     masque_conn_finished(), masque_conn_failed(), and the same of tunnels
+ *   packets of a UDP socket      see quic.h
  *   masque_deadline() is due     masque_tick()
  *   after any call that
  *   takes NOW                    masque_next_event() until it returns false
@@ -76,6 +77,7 @@ MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_a
    MASQUE_ERR_INVALID for none. */
 #define MASQUE_PROTOCOL_HTTP11 1u
 #define MASQUE_PROTOCOL_H2 2u
+#define MASQUE_PROTOCOL_H3 4u /* over UDP, see quic.h; never of a connection that was accepted */
 #define MASQUE_PROTOCOL_ALL (MASQUE_PROTOCOL_HTTP11 | MASQUE_PROTOCOL_H2)
 MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_id conn, unsigned protocols);
 
@@ -217,7 +219,8 @@ typedef enum masque_event_type {
     MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes */
     MASQUE_EVENT_TUNNEL_INPUT,  /* tunnel: masque_tunnel_reserve() works again */
     MASQUE_EVENT_TUNNEL_FINISH, /* tunnel: all was pulled, the client ended; shutdown(SHUT_WR) */
-    MASQUE_EVENT_TUNNEL_END     /* tunnel: is gone; close the target's socket, with a reset if `reset` */
+    MASQUE_EVENT_TUNNEL_END,    /* tunnel: is gone; close the target's socket, with a reset if `reset` */
+    MASQUE_EVENT_PACKETS        /* masque_engine_pull_packets() has some, see quic.h */
 } masque_event_type;
 
 typedef struct masque_event {
@@ -262,6 +265,7 @@ typedef struct masque_stats {
     uint64_t connections_active;
     uint64_t handshakes_failed;
     uint64_t handshakes_resumed;
+    uint64_t retries; /* QUIC clients that were asked to show their address */
     uint64_t requests_total;
     uint64_t requests_200, requests_400, requests_403, requests_405, requests_431, requests_5xx;
     uint64_t auth_failures;

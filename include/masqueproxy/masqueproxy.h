@@ -2,7 +2,7 @@
  * masqueproxy/masqueproxy.h: the whole of libmasqueproxy.
  *
  * A forward proxy as a library: HTTP CONNECT (RFC 9110 9.3.6) over HTTP/2
- * (RFC 9113) and HTTP/1.1 (RFC 9112) in TLS. It opens no socket, starts no
+ * (RFC 9113) and HTTP/1.1 (RFC 9112) in TLS, and over HTTP/3 (RFC 9114) on QUIC. It opens no socket, starts no
  * thread and reads no clock, file, environment variable or random source: the
  * host feeds it what it read and does what events ask for. (wolfSSL beneath it does
  * two of these by itself: it seeds handshakes from the system's random source, and
@@ -23,7 +23,7 @@
  *   base.h     errors, addresses, handles, the runtime      limits.h   every limit
  *   auth.h     authentication methods                       policy.h   allowed targets
  *   config.h   configuration                                engine.h   the proxy
- *   version.h  versions
+ *   quic.h     UDP packets for HTTP/3                       version.h  versions
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
@@ -34,6 +34,7 @@
 #include <masqueproxy/engine.h>
 #include <masqueproxy/limits.h>
 #include <masqueproxy/policy.h>
+#include <masqueproxy/quic.h>
 #include <masqueproxy/version.h>
 
 #endif /* MASQUE_MASQUEPROXY_H */

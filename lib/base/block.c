@@ -187,6 +187,17 @@ size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count
     return filled;
 }
 
+int mq_queue_move(mq_queue *to, mq_queue *from, mq_pool *pool) {
+    const mq_slice slice = *slice_at(from, 0);
+    slice.block->references++;
+    if (mq_queue_push(to, pool, slice.block, slice.start, slice.end)) {
+        slice.block->references--;
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    mq_queue_drop(from, pool, slice.end - slice.start);
+    return 0;
+}
+
 void mq_queue_drop(mq_queue *queue, mq_pool *pool, size_t length) {
     assert(length <= queue->bytes);
     queue->bytes -= length;

@@ -102,6 +102,9 @@ static inline const mq_slice *mq_queue_first(const mq_queue *queue) {
     return queue->count ? &queue->slices[queue->head] : NULL;
 }
 
+/* Moves the first slice of FROM to the end of TO. 0 or MASQUE_ERR_NO_MEMORY (nothing moved). */
+int mq_queue_move(mq_queue *to, mq_queue *from, mq_pool *pool);
+
 /* Drops LENGTH <= bytes from the front. */
 void mq_queue_drop(mq_queue *queue, mq_pool *pool, size_t length);
 

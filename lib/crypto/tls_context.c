@@ -4,6 +4,8 @@
 
 #include "crypto/wolfssl.h"
 
+#include <ngtcp2/ngtcp2_crypto_wolfssl.h>
+
 #include "crypto/ticket.h"
 
 /* How long a ticket may be used; a day is what browsers keep them. */
@@ -16,9 +18,13 @@ static const char CIPHERS[] = "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-S
                               "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
                               "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+/* QUIC is TLS 1.3 (RFC 9001 4.2). */
+static const char QUIC_CIPHERS[] = "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1305-SHA256:TLS13-AES256-GCM-SHA384";
+
 struct mq_tls_context {
     masque_allocator allocator;
     WOLFSSL_CTX *ctx;
+    WOLFSSL_CTX *quic_ctx;
     mq_ticket_sealer sealer;
 };
 
@@ -31,11 +37,11 @@ void mq_credentials_free(mq_credentials *credentials, const masque_allocator *al
     mq_wipe(credentials, sizeof *credentials);
 }
 
-static int set_algorithms(WOLFSSL_CTX *ctx) {
+static int set_algorithms(WOLFSSL_CTX *ctx, int version, const char *ciphers) {
     /* A post-quantum hybrid wherever the client has it, then the fastest curve. */
     int groups[] = {WOLFSSL_X25519MLKEM768, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
-    bool done = wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_cipher_list(ctx, CIPHERS) == WOLFSSL_SUCCESS &&
+    bool done = wolfSSL_CTX_SetMinVersion(ctx, version) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_cipher_list(ctx, ciphers) == WOLFSSL_SUCCESS &&
                 wolfSSL_CTX_set_groups(ctx, groups, (int)(sizeof groups / sizeof groups[0])) == WOLFSSL_SUCCESS;
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
@@ -52,30 +58,40 @@ static int set_certificate(WOLFSSL_CTX *ctx, const mq_credentials *credentials) 
     return wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_KEY_MISMATCH;
 }
 
-static int set_sessions(mq_tls_context *context) {
+static int set_sessions(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer) {
     /* wolfSSL's own cache is one table for the process, behind a lock; tickets need none. */
-    wolfSSL_CTX_set_session_cache_mode(context->ctx, WOLFSSL_SESS_CACHE_OFF);
-    bool done = wolfSSL_CTX_set_TicketEncCb(context->ctx, mq_ticket_callback) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_TicketEncCtx(context->ctx, &context->sealer) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_TicketHint(context->ctx, TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_max_early_data(context->ctx, 0) == WOLFSSL_SUCCESS;
+    wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+    bool done = wolfSSL_CTX_set_TicketEncCb(ctx, mq_ticket_callback) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_TicketEncCtx(ctx, sealer) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_TicketHint(ctx, TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_max_early_data(ctx, 0) == WOLFSSL_SUCCESS;
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
-static int set_up(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
+static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials,
+                  mq_ticket_sealer *sealer) {
+    int error = set_algorithms(ctx, version, ciphers);
+    if (!error) {
+        error = set_certificate(ctx, credentials);
+    }
+    return error ? error : set_sessions(ctx, sealer);
+}
+
+static int set_up_both(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
     context->ctx = wolfSSL_CTX_new(wolfSSLv23_server_method());
-    if (!context->ctx) {
+    context->quic_ctx = wolfSSL_CTX_new(wolfTLSv1_3_server_method());
+    if (!context->ctx || !context->quic_ctx) {
         return MASQUE_ERR_NO_MEMORY;
     }
     int error = mq_ticket_sealer_init(&context->sealer, credentials, runtime);
     if (!error) {
-        error = set_algorithms(context->ctx);
+        error = set_up(context->ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials, &context->sealer);
     }
     if (!error) {
-        error = set_certificate(context->ctx, credentials);
+        error = set_up(context->quic_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials, &context->sealer);
     }
-    if (!error) {
-        error = set_sessions(context);
+    if (!error && ngtcp2_crypto_wolfssl_configure_server_context(context->quic_ctx) != 0) {
+        error = MASQUE_ERR_CRYPTO;
     }
     return error;
 }
@@ -89,7 +105,7 @@ int mq_tls_context_new(mq_tls_context **out, const mq_credentials *credentials, 
         return MASQUE_ERR_NO_MEMORY;
     }
     context->allocator = allocator;
-    int error = set_up(context, credentials, runtime);
+    int error = set_up_both(context, credentials, runtime);
     if (error) {
         mq_tls_context_del(context);
         return error;
@@ -103,6 +119,7 @@ void mq_tls_context_del(mq_tls_context *context) {
         return;
     }
     wolfSSL_CTX_free(context->ctx);
+    wolfSSL_CTX_free(context->quic_ctx);
     mq_ticket_sealer_free(&context->sealer);
     masque_allocator allocator = context->allocator;
     mq_free(&allocator, context);
@@ -110,4 +127,8 @@ void mq_tls_context_del(mq_tls_context *context) {
 
 void *mq_tls_context_handle(mq_tls_context *context) {
     return context->ctx;
+}
+
+void *mq_tls_context_quic_handle(mq_tls_context *context) {
+    return context->quic_ctx;
 }

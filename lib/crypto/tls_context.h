@@ -36,5 +36,7 @@ void mq_tls_context_del(mq_tls_context *context);
 
 /* A WOLFSSL_CTX. A pointer without a type, so that no other header needs wolfSSL's. */
 void *mq_tls_context_handle(mq_tls_context *context);
+/* The same for QUIC: TLS 1.3 without records (RFC 9001). */
+void *mq_tls_context_quic_handle(mq_tls_context *context);
 
 #endif

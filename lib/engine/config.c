@@ -39,6 +39,7 @@ void masque_config_release(masque_config *config) {
     mq_preshared_free(&config->preshared);
     mq_credentials_free(&config->credentials, &allocator);
     mq_targets_free(&config->targets);
+    mq_wipe(config->quic_secrets, sizeof config->quic_secrets);
     mq_free(&allocator, config);
 }
 
@@ -77,6 +78,53 @@ int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE
         return MASQUE_ERR_INVALID;
     }
     memcpy(credentials->ticket_keys[credentials->ticket_key_count++], key, MASQUE_TICKET_KEY_LENGTH);
+    return 0;
+}
+
+int masque_config_add_quic_key(masque_config *config, unsigned id, const uint8_t key[MASQUE_QUIC_KEY_LENGTH]) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    bool known = id > MASQUE_QUIC_KEY_ID_MAX || config->quic_secret_count == MQ_QUIC_KEYS_MAX;
+    for (size_t i = 0; i < config->quic_secret_count; i++) {
+        known = known || config->quic_secrets[i].id == id;
+    }
+    if (known) {
+        return MASQUE_ERR_INVALID;
+    }
+    mq_quic_secret *secret = &config->quic_secrets[config->quic_secret_count++];
+    secret->id = (uint8_t)id;
+    memcpy(secret->key, key, sizeof secret->key);
+    return 0;
+}
+
+int masque_config_set_server_number(masque_config *config, uint32_t server) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (server > MASQUE_SERVER_NUMBER_MAX) {
+        return MASQUE_ERR_INVALID;
+    }
+    config->server_number = server;
+    return 0;
+}
+
+int masque_config_set_congestion(masque_config *config, masque_congestion congestion) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (congestion != MASQUE_CUBIC && congestion != MASQUE_BBR) {
+        return MASQUE_ERR_INVALID;
+    }
+    config->congestion = congestion;
+    return 0;
+}
+
+int masque_config_set_migration(masque_config *config, bool allowed) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    config->may_migrate = allowed;
     return 0;
 }
 
@@ -141,6 +189,7 @@ int masque_config_add_own_address(masque_config *config, const masque_address *a
 }
 
 int masque_config_seal(masque_config *config) {
+    static const char label[] = "masqueproxy quic key";
     mq_credentials *credentials = &config->credentials;
     if (config->sealed) {
         return MASQUE_ERR_STATE;
@@ -158,6 +207,10 @@ int masque_config_seal(masque_config *config) {
     if (!error && credentials->ticket_key_count == 0) {
         config->runtime.random(config->runtime.context, credentials->ticket_keys[0], MASQUE_TICKET_KEY_LENGTH);
         credentials->ticket_key_count = 1;
+    }
+    if (!error && config->quic_secret_count == 0) {
+        error = mq_secret_digest(config->quic_secrets[0].key, credentials->ticket_keys[0], label, sizeof label - 1);
+        config->quic_secret_count = error ? 0 : 1;
     }
     config->sealed = error == 0;
     return error;

@@ -11,6 +11,7 @@
 #include "auth/preshared.h"
 #include "crypto/tls_context.h"
 #include "policy/targets.h"
+#include "transport/connection_id.h"
 
 struct masque_config {
     masque_runtime runtime; /* its allocator filled in, without a log */
@@ -23,6 +24,11 @@ struct masque_config {
     size_t method_count;
     size_t method_capacity;
     mq_targets targets;
+    mq_quic_secret quic_secrets[MQ_QUIC_KEYS_MAX]; /* the first one is used */
+    size_t quic_secret_count;
+    uint32_t server_number;
+    masque_congestion congestion;
+    bool may_migrate;
 };
 
 #endif

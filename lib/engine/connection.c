@@ -1,5 +1,6 @@
 /*
- * engine/connection.c: a client's transport, from masque_accept() to CONN_END.
+ * engine/connection.c: a client's transport, from masque_accept() to CONN_END. What is different
+ * over QUIC is in quic_connection.c.
  *
  *     HANDSHAKE --TLS done--> OPEN --goodbye--> CLOSING --all written--> LINGER --> ENDED
  *         `------ failed ---------------------------^                        |
@@ -24,7 +25,7 @@ static masque_time milliseconds(uint64_t count) {
 
 mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id) {
     mq_conn *conn = mq_slots_find(&engine->conns, id);
-    return conn && conn->state != MQ_CONN_ENDED ? conn : NULL;
+    return conn && conn->state != MQ_CONN_ENDED && !conn->over_quic ? conn : NULL;
 }
 
 void mq_conn_log(const mq_conn *conn, masque_log_level level, const char *event, int error) {
@@ -51,12 +52,16 @@ static masque_time open_due(const mq_conn *conn) {
     return due;
 }
 
+static masque_time linger_time(const mq_conn *conn) {
+    return conn->quic ? mq_quic_closing_period(conn->quic) : milliseconds(limits_of(conn)->linger_timeout_ms);
+}
+
 static masque_time conn_due(const mq_conn *conn) {
     const masque_limits *limits = limits_of(conn);
     masque_time due = conn->check_at;
     switch (conn->state) {
     case MQ_CONN_HANDSHAKE:
-        due = conn->since + milliseconds(limits->handshake_timeout_ms);
+        due = conn->over_quic ? due : conn->since + milliseconds(limits->handshake_timeout_ms);
         break;
     case MQ_CONN_OPEN:
         due = open_due(conn);
@@ -66,10 +71,13 @@ static masque_time conn_due(const mq_conn *conn) {
         due = earlier(due, conn->since + milliseconds(limits->write_stall_timeout_ms));
         break;
     case MQ_CONN_LINGER:
-        due = earlier(due, conn->since + milliseconds(limits->linger_timeout_ms));
+        due = earlier(due, conn->since + linger_time(conn));
         break;
     case MQ_CONN_ENDED:
         return due;
+    }
+    if (conn->quic) {
+        due = earlier(due, mq_quic_due(conn->quic));
     }
     if (conn->output_since != MASQUE_NEVER) {
         due = earlier(due, conn->output_since + milliseconds(limits->write_stall_timeout_ms));
@@ -97,6 +105,7 @@ static void free_transport(mq_conn *conn) {
         conn->session->ops->free(conn->session);
         conn->session = NULL;
     }
+    mq_quic_conn_free(conn);
     mq_tls_stream_free(&conn->tls);
     mq_conn_keep(conn, NULL, 0);
 }
@@ -126,12 +135,27 @@ static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     while (conn->ready.due) {
         mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
     }
-    mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
+    if (!conn->over_quic) {
+        mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
+    }
     mq_timer_set(&conn->engine->timers, &conn->timer, MASQUE_NEVER);
     arm(conn);
 }
 
+/* A shell goes when nobody needs it. */
+static void end_if_over(mq_conn *conn) {
+    if (conn->end_taken && mq_link_alone(&conn->tunnels)) {
+        mq_conn_del(conn);
+    } else {
+        arm(conn);
+    }
+}
+
 void mq_conn_enter(mq_conn *conn, mq_conn_state state) {
+    if (conn->half_open && state > MQ_CONN_HANDSHAKE) {
+        conn->half_open = false;
+        conn->engine->half_open--;
+    }
     conn->state = state;
     conn->since = conn->engine->now;
 }
@@ -146,7 +170,9 @@ void mq_conn_begin_close(mq_conn *conn, int error) {
     conn->error = error;
     mq_conn_enter(conn, MQ_CONN_CLOSING);
     end_tunnels(conn, error == 0);
-    if (conn->session) {
+    if (conn->over_quic) {
+        mq_quic_conn_close(conn, error);
+    } else if (conn->session) {
         conn->session->now = conn->engine->now;
         conn->session->ops->terminate(conn->session, error);
     }
@@ -154,7 +180,7 @@ void mq_conn_begin_close(mq_conn *conn, int error) {
 
 /* --- sessions report ------------------------------------------------------------------ */
 
-static bool on_request(void *owner, int32_t id, const mq_request *request, mq_refusal refusal) {
+static bool on_request(void *owner, int64_t id, const mq_request *request, mq_refusal refusal) {
     return mq_door_request(owner, id, request, refusal);
 }
 
@@ -173,29 +199,43 @@ static void on_closed(void *owner, mq_stream *stream, bool reset) {
     mq_tunnel_client_gone(mq_tunnel_of(stream), !reset);
 }
 
+static bool on_bytes(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
+    (void)owner;
+    return mq_tunnel_take_bytes(mq_tunnel_of(stream), bytes, length);
+}
+
+/* No tunnel of this version carries datagrams: RFC 9297 2 lets them be dropped. */
+static void on_datagram(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
+    (void)owner;
+    (void)stream;
+    (void)bytes;
+    (void)length;
+}
+
+static void on_too_big(void *owner) {
+    (void)owner;
+}
+
 static void on_sent(void *owner, mq_stream *stream, size_t length) {
     (void)owner;
     mq_tunnel_sent(mq_tunnel_of(stream), length);
 }
 
-static void on_head_begins(void *owner) {
+static void on_head_since(void *owner, masque_time since) {
     mq_conn *conn = owner;
-    conn->head_since = conn->engine->now;
-}
-
-static void on_head_ends(void *owner) {
-    mq_conn *conn = owner;
-    conn->head_since = MASQUE_NEVER;
+    conn->head_since = since;
 }
 
 const mq_session_events MQ_CONN_SESSION_EVENTS = {
     .request = on_request,
     .data = on_data,
+    .bytes = on_bytes,
+    .datagram = on_datagram,
+    .too_big = on_too_big,
     .finished = on_finished,
     .closed = on_closed,
     .sent = on_sent,
-    .head_begins = on_head_begins,
-    .head_ends = on_head_ends,
+    .head_since = on_head_since,
 };
 
 /* --- the transport ends ----------------------------------------------------------------- */
@@ -229,6 +269,9 @@ int masque_conn_failed(masque_engine *engine, masque_conn_id id, masque_time now
 /* --- output ------------------------------------------------------------------------------- */
 
 static bool has_output(const mq_conn *conn) {
+    if (conn->over_quic) {
+        return !mq_link_alone(&conn->in_writers);
+    }
     if (mq_tls_stream_waiting(&conn->tls) > 0) {
         return true;
     }
@@ -319,6 +362,12 @@ static void time_out_open(mq_conn *conn, masque_time now) {
 
 static void on_timer(mq_timer *timer, masque_time now) {
     mq_conn *conn = MQ_MEMBER(timer, mq_conn, timer);
+    if (conn->quic) {
+        if (conn->session) {
+            conn->session->now = now;
+        }
+        mq_quic_tick(conn->quic, now);
+    }
     masque_time stall = milliseconds(limits_of(conn)->write_stall_timeout_ms);
     if (conn->check_at <= now) {
         check_tunnels(conn, now);
@@ -329,10 +378,11 @@ static void on_timer(mq_timer *timer, masque_time now) {
     }
     masque_time waiting_since = conn->state == MQ_CONN_CLOSING ? conn->since : conn->output_since;
     bool stalled = waiting_since != MASQUE_NEVER && now - waiting_since >= stall;
-    bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && conn_due(conn) <= now;
+    bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && !conn->over_quic && conn_due(conn) <= now;
     bool lingered = conn->state == MQ_CONN_LINGER && conn_due(conn) <= now;
     if (stalled || handshake_late || lingered) {
         conn_end(conn, lingered ? 0 : MASQUE_ERR_TIMEOUT, stalled, lingered);
+        end_if_over(conn);
         return;
     }
     if (conn->state == MQ_CONN_OPEN) {
@@ -401,31 +451,8 @@ void mq_conn_end_taken(mq_conn *conn) {
     mq_conn_settle(conn);
 }
 
-void mq_conn_settle(mq_conn *conn) {
-    if (conn->state == MQ_CONN_ENDED) {
-        if (conn->end_taken && mq_link_alone(&conn->tunnels)) {
-            mq_conn_del(conn);
-        } else {
-            arm(conn);
-        }
-        return;
-    }
-    settle_input(conn);
-    if (conn->state == MQ_CONN_ENDED) {
-        return;
-    }
-    mq_dialing_next(conn);
-    if (conn->failing > 0) {
-        settle_failed_tunnels(conn);
-    }
-    if (conn->session && conn->session->must_abort) {
-        conn_end(conn, 0, true, false);
-        return;
-    }
-    if (conn->state == MQ_CONN_OPEN && conn->session->must_cut) {
-        mq_tls_stream_forgo_close(&conn->tls);
-        mq_conn_begin_close(conn, 0);
-    }
+/* Reasons to close that a connection itself knows of. */
+static void close_if_due(mq_conn *conn) {
     bool too_many_failures = conn->auth_failures >= limits_of(conn)->auth_failures_max;
     /* Its last answer goes out first. */
     too_many_failures = too_many_failures && !has_output(conn);
@@ -435,6 +462,50 @@ void mq_conn_settle(mq_conn *conn) {
     if (conn->state == MQ_CONN_OPEN && (too_many_failures || conn->session->ops->is_done(conn->session))) {
         mq_conn_begin_close(conn, too_many_failures ? MASQUE_ERR_AUTH_FAILURES : conn->session->error);
     }
+}
+
+void mq_conn_after_output(mq_conn *conn) {
+    if (conn->failing > 0) {
+        settle_failed_tunnels(conn);
+    }
+    close_if_due(conn);
+    arm(conn);
+}
+
+/* What is the same for every transport. False: the connection has ended. */
+static bool settle_tunnels(mq_conn *conn) {
+    mq_dialing_next(conn);
+    if (conn->failing > 0) {
+        settle_failed_tunnels(conn);
+    }
+    if (conn->session && conn->session->must_abort) {
+        conn_end(conn, 0, true, false);
+        return false;
+    }
+    return true;
+}
+
+void mq_conn_settle(mq_conn *conn) {
+    if (conn->state == MQ_CONN_ENDED) {
+        end_if_over(conn);
+        return;
+    }
+    if (conn->over_quic) {
+        settle_tunnels(conn);
+        close_if_due(conn);
+        mq_quic_conn_settle(conn);
+        arm(conn);
+        return;
+    }
+    settle_input(conn);
+    if (conn->state == MQ_CONN_ENDED || !settle_tunnels(conn)) {
+        return;
+    }
+    if (conn->state == MQ_CONN_OPEN && conn->session->must_cut) {
+        mq_tls_stream_forgo_close(&conn->tls);
+        mq_conn_begin_close(conn, 0);
+    }
+    close_if_due(conn);
     settle_closing(conn);
     if (conn->state == MQ_CONN_LINGER && conn->input_ended) {
         conn_end(conn, 0, false, true);
@@ -446,23 +517,28 @@ void mq_conn_settle(mq_conn *conn) {
 
 /* --- life ------------------------------------------------------------------------------------------ */
 
-static int conn_init(mq_conn *conn, masque_engine *engine) {
+mq_conn *mq_conn_new(masque_engine *engine, const masque_address *client) {
+    mq_conn *conn = mq_zalloc(mq_engine_allocator(engine), sizeof *conn);
+    if (!conn) {
+        return NULL;
+    }
     conn->engine = engine;
     conn->setup = mq_setup_retain(engine->setup);
+    conn->client = mq_address_canonical(client);
     conn->since = engine->now;
     conn->head_since = conn->output_since = conn->check_at = conn->drain_final_at = MASQUE_NEVER;
     mq_ready_init(&conn->ready, MQ_READY_CONN);
     mq_link_init(&conn->tunnels);
     mq_link_init(&conn->dial_queue);
-    int error = mq_timer_init(&engine->timers, &conn->timer, on_timer);
-    if (!error) {
-        error = mq_tls_stream_init(&conn->tls, conn->setup->tls, &engine->pool);
-    }
-    if (!error) {
+    mq_link_init(&conn->in_writers);
+    if (!mq_timer_init(&engine->timers, &conn->timer, on_timer)) {
         conn->id = mq_slots_add(&engine->conns, conn);
-        error = conn->id ? 0 : MASQUE_ERR_NO_MEMORY;
     }
-    return error;
+    if (!conn->id) {
+        mq_conn_del(conn);
+        return NULL;
+    }
+    return conn;
 }
 
 masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user, masque_time now,
@@ -473,14 +549,13 @@ masque_conn_id masque_accept(masque_engine *engine, const masque_address *client
     if (engine->conns.live >= limits->connections_max || mq_engine_is_past(engine, 95)) {
         *error = MASQUE_ERR_OVERLOAD;
     }
-    mq_conn *conn = *error ? NULL : mq_zalloc(mq_engine_allocator(engine), sizeof *conn);
+    mq_conn *conn = *error ? NULL : mq_conn_new(engine, client);
     if (!conn) {
         *error = *error ? *error : MASQUE_ERR_NO_MEMORY;
         return 0;
     }
-    conn->client = mq_address_canonical(client);
     conn->user = user;
-    *error = conn_init(conn, engine);
+    *error = mq_tls_stream_init(&conn->tls, conn->setup->tls, &engine->pool);
     if (!*error) {
         conn->source = mq_sources_enter(&engine->sources, &conn->client, limits, error);
     }

@@ -295,7 +295,7 @@ static mq_opening *opening_new(mq_tunnel *tunnel, masque_time began) {
     return opening;
 }
 
-bool mq_door_request(mq_conn *conn, int32_t id, const mq_request *request, mq_refusal refusal) {
+bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_refusal refusal) {
     conn->engine->stats.requests_total++;
     mq_tunnel *tunnel = mq_tunnel_new(conn);
     if (!tunnel) {

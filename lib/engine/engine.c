@@ -52,6 +52,13 @@ static int setup_new(masque_engine *engine, masque_config *config, mq_setup **ou
         mq_free(allocator, setup);
         return error;
     }
+    error = mq_quic_keys_init(&setup->quic_keys, config->quic_secrets, config->quic_secret_count);
+    if (error) {
+        mq_quic_keys_free(&setup->quic_keys);
+        mq_tls_context_del(setup->tls);
+        mq_free(allocator, setup);
+        return error;
+    }
     setup->config = masque_config_retain(config);
     setup->users = 1;
     *out = setup;
@@ -69,6 +76,7 @@ void mq_setup_release(masque_engine *engine, mq_setup *setup) {
         return;
     }
     mq_tls_context_del(setup->tls);
+    mq_quic_keys_free(&setup->quic_keys);
     masque_config_release(setup->config);
     mq_free(mq_engine_allocator(engine), setup);
 }
@@ -81,6 +89,7 @@ int masque_engine_set_config(masque_engine *engine, masque_config *config) {
     }
     mq_setup_release(engine, engine->setup);
     engine->setup = setup;
+    engine->endpoint.self.server = config->server_number;
     return 0;
 }
 
@@ -97,6 +106,11 @@ static int engine_init(masque_engine *engine, masque_config *config) {
     mq_pool_init(&engine->pool, allocator);
     mq_link_init(&engine->ready);
     mq_link_init(&engine->starved);
+    mq_link_init(&engine->writers);
+    mq_ready_init(&engine->ready_packets, MQ_READY_PACKETS);
+    engine->output.sealed = true;
+    engine->endpoint.runtime = &engine->runtime;
+    engine->endpoint.self.server = config->server_number;
     engine->read_buffer = mq_alloc(allocator, MQ_READ_SIZE);
     int error = mq_sources_init(&engine->sources, allocator, seed);
     if (!error && !engine->read_buffer) {
@@ -137,6 +151,10 @@ static void free_objects(masque_engine *engine) {
     /* Cancelled attempts whose event was not taken are only in the event queue. */
     while (!mq_link_alone(&engine->ready)) {
         mq_ready *ready = MQ_MEMBER(engine->ready.next, mq_ready, link);
+        if (ready->kind == MQ_READY_PACKETS) {
+            mq_link_remove(&ready->link);
+            continue;
+        }
         assert(ready->kind == MQ_READY_ATTEMPT);
         mq_attempt_del(MQ_MEMBER(ready, mq_attempt, ready));
     }
@@ -167,6 +185,10 @@ void masque_engine_free(masque_engine *engine) {
     mq_slots_free(&engine->conns);
     mq_timers_free(&engine->timers);
     mq_pool_free(&engine->pool);
+    if (engine->output.memory) {
+        mq_cid_table_free(&engine->endpoint.table);
+        mq_free(&allocator, engine->output.memory);
+    }
     if (engine->setup) {
         mq_setup_release(engine, engine->setup);
     }
@@ -254,6 +276,8 @@ bool masque_next_event(masque_engine *engine, masque_event *event) {
         break;
     case MQ_READY_ATTEMPT:
         fill_attempt_event(MQ_MEMBER(ready, mq_attempt, ready), event);
+        break;
+    case MQ_READY_PACKETS:
         break;
     }
     return true;

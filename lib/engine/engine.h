@@ -1,6 +1,7 @@
 /*
  * engine/engine.h: the objects of a running proxy and what its parts call of each
- * other. engine.c: life, events, time. connection.c, input.c: a client's transport.
+ * other. engine.c: life, events, time. connection.c, input.c: a client's transport;
+ * packets.c, quic_connection.c: the same over QUIC.
  * tunnel.c: bytes between client and target. door.c: request, authentication,
  * policy, answer. dialing.c: look-ups and attempts.
  *
@@ -13,6 +14,7 @@
 #define MQ_ENGINE_ENGINE_H
 
 #include <masqueproxy/engine.h>
+#include <masqueproxy/quic.h>
 
 #include "base/block.h"
 #include "base/bucket.h"
@@ -22,6 +24,7 @@
 #include "engine/config.h"
 #include "http/session.h"
 #include "policy/sources.h"
+#include "transport/quic.h"
 #include "transport/tls_stream.h"
 #include "tunnel/dial.h"
 #include "wire/authority.h"
@@ -36,10 +39,11 @@
 typedef struct mq_setup {
     masque_config *config;
     mq_tls_context *tls;
+    mq_quic_keys quic_keys;
     size_t users;
 } mq_setup;
 
-typedef enum mq_ready_kind { MQ_READY_CONN, MQ_READY_TUNNEL, MQ_READY_ATTEMPT } mq_ready_kind;
+typedef enum mq_ready_kind { MQ_READY_CONN, MQ_READY_TUNNEL, MQ_READY_ATTEMPT, MQ_READY_PACKETS } mq_ready_kind;
 
 /* A place in the event queue: which events of an object are due, a bit for each
    masque_event_type. */
@@ -71,6 +75,14 @@ struct masque_engine {
     mq_block *reserved_tail; /* the tunnel's last block whose rest was offered; a reference */
     size_t reserved_tail_length;
     size_t reserved_total;
+    mq_quic_endpoint endpoint;
+    mq_quic_packets output; /* its memory is NULL before the first packet */
+    size_t packets_pulled;  /* bursts the host has, not yet said to be sent */
+    mq_link writers;        /* mq_conn.in_writers: QUIC connections that may have something to say */
+    mq_ready ready_packets;
+    bool packets_told; /* the host knows, until a pull gives none */
+    size_t half_open;  /* QUIC connections before the end of their handshake */
+    mq_bucket strays;  /* answers to packets of no connection */
     masque_stats stats;
 };
 
@@ -92,7 +104,8 @@ typedef struct mq_conn {
     mq_timer timer;
     masque_address client;
     mq_source *source;
-    mq_tls_stream tls;
+    mq_tls_stream tls;   /* all zero when the transport is QUIC */
+    mq_quic *quic;       /* NULL when it is a byte stream, and after the end */
     mq_session *session; /* NULL before OPEN and after the end */
     uint8_t *kept;       /* ciphertext that came while a tunnel was full */
     size_t kept_length;
@@ -119,6 +132,10 @@ typedef struct mq_conn {
     masque_time output_since; /* no progress since; NEVER: nothing waits */
     masque_time check_at;     /* look for stalled tunnels */
     masque_time drain_final_at;
+    bool over_quic;
+    bool half_open;     /* counted in the engine */
+    bool kept_alive;    /* QUIC sends PINGs */
+    mq_link in_writers; /* in masque_engine.writers */
 } mq_conn;
 
 typedef enum mq_phase { MQ_PHASE_AUTH, MQ_PHASE_RESOLVE, MQ_PHASE_DIAL } mq_phase;
@@ -207,6 +224,28 @@ void mq_conn_log(const mq_conn *conn, masque_log_level level, const char *event,
 /* Frees a conn whose END was taken and whose tunnels are gone, or at once with its engine. */
 void mq_conn_del(mq_conn *conn);
 
+/* A conn in HANDSHAKE without a transport, or NULL without memory. */
+mq_conn *mq_conn_new(masque_engine *engine, const masque_address *client);
+/* Something was sent; what waited for that happens. CONN may be gone afterwards. */
+void mq_conn_after_output(mq_conn *conn);
+
+/* --- packets.c */
+/* Tells the host of packets, once. */
+void mq_packets_tell(masque_engine *engine);
+
+/* --- quic_connection.c */
+struct mq_quic_initial;
+/* NULL without memory. */
+mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *initial, const masque_packets *from);
+/* One UDP payload; mq_conn_settle() must follow. */
+void mq_quic_conn_input(mq_conn *conn, const masque_packets *from, const uint8_t *bytes, size_t length);
+/* Writes what it can into the engine's output. CONN may be gone afterwards. */
+void mq_quic_conn_output(mq_conn *conn);
+/* QUIC's part of mq_conn_settle(), mq_conn_begin_close() and the end. */
+void mq_quic_conn_settle(mq_conn *conn);
+void mq_quic_conn_close(mq_conn *conn, int error);
+void mq_quic_conn_free(mq_conn *conn);
+
 /* --- input.c */
 /* Processes ciphertext; a rest is in conn->kept afterwards. */
 void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length);
@@ -228,6 +267,8 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset);
 /* The client's side is gone: CLEAN lets bytes that came still reach the target. */
 void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean);
 bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end);
+/* The same, copied. */
+bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length);
 void mq_tunnel_client_finished(mq_tunnel *tunnel);
 void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
 /* The answer went out and the target is there. */
@@ -240,7 +281,7 @@ void mq_tunnel_end_failed(mq_tunnel *tunnel);
 void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now);
 
 /* --- door.c */
-bool mq_door_request(mq_conn *conn, int32_t id, const mq_request *request, mq_refusal refusal);
+bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_refusal refusal);
 /* Answers and, with a refusal, frees the tunnel. */
 void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal);
 

@@ -39,9 +39,9 @@ static int go_on_with_handshake(mq_conn *conn) {
 }
 
 static void take_close_notify(mq_conn *conn) {
-    bool h2 = mq_tls_stream_is_h2(&conn->tls);
+    bool has_streams = conn->session->has_streams;
     conn->session->ops->input_end(conn->session);
-    if (h2) {
+    if (has_streams) {
         /* No frame will follow, so no stream can end in order but what already did. */
         mq_conn_begin_close(conn, 0);
     }

@@ -203,20 +203,45 @@ static void tell_output(mq_tunnel *tunnel) {
     }
 }
 
-bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
-    masque_engine *engine = tunnel->conn->engine;
+/* False: there is no memory for LENGTH bytes more. Those that nobody is there to take are credited. */
+static bool may_take(mq_tunnel *tunnel, size_t length) {
+    mq_session *session = tunnel->stream.session;
     assert(!tunnel->ended);
     if (tunnel->failed) {
-        mq_session *session = tunnel->stream.session;
-        session->ops->credit(session, &tunnel->stream, end - start);
-        return true; /* nobody is there to take them */
+        session->ops->credit(session, &tunnel->stream, length);
+        return true;
     }
     /* Its window was granted when there was memory. Now it is one of those that hold it. */
-    if (mq_engine_is_past(engine, 100) && tunnel->incoming.bytes >= HELD_WHEN_FULL) {
+    return !mq_engine_is_past(tunnel->conn->engine, 100) || tunnel->incoming.bytes < HELD_WHEN_FULL;
+}
+
+bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
+    masque_engine *engine = tunnel->conn->engine;
+    if (!may_take(tunnel, end - start)) {
         return false;
+    }
+    if (tunnel->failed) {
+        return true;
     }
     if (mq_queue_append(&tunnel->incoming, &engine->pool, block, start, end)) {
         return false;
+    }
+    tell_output(tunnel);
+    return true;
+}
+
+bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length) {
+    masque_engine *engine = tunnel->conn->engine;
+    if (!may_take(tunnel, length)) {
+        return false;
+    }
+    while (length > 0 && !tunnel->failed) {
+        uint32_t piece = length < MQ_COPY_MAX ? (uint32_t)length : MQ_COPY_MAX;
+        if (mq_queue_copy(&tunnel->incoming, &engine->pool, bytes, piece)) {
+            return false;
+        }
+        bytes += piece;
+        length -= piece;
     }
     tell_output(tunnel);
     return true;
@@ -280,7 +305,9 @@ static size_t fair_share(const masque_limits *limits) {
 static size_t room_for_client(const mq_tunnel *tunnel) {
     const masque_limits *limits = limits_of(tunnel);
     const masque_engine *engine = tunnel->conn->engine;
-    bool crowded = tunnel->conn->outgoing_bytes >= limits->connection_buffer_max / 2 || mq_engine_is_past(engine, 80);
+    const mq_session *session = tunnel->stream.session;
+    size_t held = tunnel->conn->outgoing_bytes + (session ? session->unacked : 0);
+    bool crowded = held >= limits->connection_buffer_max / 2 || mq_engine_is_past(engine, 80);
     size_t limit = limits->tunnel_buffer_max;
     size_t share = fair_share(limits);
     limit = crowded && limit > share ? share : limit;
@@ -481,16 +508,13 @@ int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_ti
 
 /* Is something that the target said on its way still, that a reset would destroy? */
 static bool owes_client(const mq_tunnel *tunnel) {
-    const mq_stream *stream = &tunnel->stream;
-    const mq_conn *conn = tunnel->conn;
-    if (!stream->session) {
+    const mq_session *session = tunnel->stream.session;
+    if (!session) {
         return false;
     }
-    /* HTTP/2's end comes behind what was written. HTTP/1.1's is the transport's. */
-    if (mq_tls_stream_is_h2(&conn->tls)) {
-        return stream->outgoing.bytes > 0 || (stream->outgoing_end && !stream->end_sent);
-    }
-    return stream->session->ops->wants_output(stream->session) || mq_tls_stream_waiting(&conn->tls) > 0;
+    /* The end of HTTP/1.1's stream is the transport's. */
+    return session->ops->owes(session, &tunnel->stream) ||
+           (!session->has_streams && mq_tls_stream_waiting(&tunnel->conn->tls) > 0);
 }
 
 void mq_tunnel_end_failed(mq_tunnel *tunnel) {

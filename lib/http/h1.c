@@ -71,14 +71,14 @@ static void let_go(h1_session *h1, bool reset) {
 
 static void report_request(h1_session *h1, const mq_request *request, mq_refusal refusal) {
     h1->state = H1_WAITING;
-    h1->base.events->head_ends(h1->base.owner);
+    h1->base.events->head_since(h1->base.owner, MASQUE_NEVER);
     if (!h1->base.events->request(h1->base.owner, 1, request, refusal)) {
         h1->state = H1_DONE;
         h1->base.must_abort = true;
     }
 }
 
-static void h1_open(mq_session *session, mq_stream *stream, int32_t id) {
+static void h1_open(mq_session *session, mq_stream *stream, int64_t id) {
     stream->session = session;
     stream->id = id;
     h1_of(session)->stream = stream;
@@ -159,7 +159,7 @@ static int take_head(h1_session *h1, mq_block *block, uint32_t start, uint32_t e
         return MASQUE_ERR_NO_MEMORY;
     }
     if (before == 0 && !h1->empty_line_skipped) {
-        h1->base.events->head_begins(h1->base.owner);
+        h1->base.events->head_since(h1->base.owner, h1->base.now);
     }
     memcpy(h1->head + before, block->bytes + start, take);
     h1->head_length += take;
@@ -323,6 +323,11 @@ static void h1_cut(mq_session *session, mq_stream *stream) {
     session->must_cut = true;
 }
 
+static bool h1_owes(const mq_session *session, const mq_stream *stream) {
+    (void)stream;
+    return h1_wants_output(session);
+}
+
 static void h1_drain(mq_session *session, bool final) {
     h1_session *h1 = h1_of(session);
     if (final && h1->state == H1_HEAD) {
@@ -355,6 +360,7 @@ static const mq_session_ops H1_OPS = {
     .credit = h1_credit,
     .reset = h1_reset,
     .cut = h1_cut,
+    .owes = h1_owes,
     .drain = h1_drain,
     .terminate = h1_terminate,
     .is_done = h1_is_done,

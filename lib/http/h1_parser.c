@@ -86,6 +86,8 @@ static bool parse_request_line(mq_request *request, const char *line, size_t len
     mq_request_set_method(request, line, (size_t)(space - line));
     if (request->method == MQ_METHOD_CONNECT) {
         mq_request_set_authority(request, target, (size_t)(version_at - target));
+    } else {
+        mq_request_set_path(request, target, (size_t)(version_at - target));
     }
     return true;
 }

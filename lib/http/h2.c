@@ -2,28 +2,23 @@
  * http/h2.c: HTTP/2 behind session.h, on nghttp2.
  *
  * nghttp2 keeps the protocol; here are the limits it leaves to its user (header
- * fields and bytes, resets, useless frames) and flow control. h2_output.c writes.
- *
- * Flow control. Every stream begins with 64 KiB or less. Its window doubles when its
- * target took a whole window within WINDOW_PERIOD, as long as all windows that
- * streams have or may still get add up to connection_buffer_max at most. The
- * connection's own window is twice that, for nghttp2 announces credit only when
- * half a window is due: so a stalled target never keeps another tunnel waiting.
- * Credit is given only for bytes that were taken.
+ * fields and bytes, resets, useless frames) and flow control (window.h): credit is given
+ * only for bytes that were taken. h2_output.c writes.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "http/h2_session.h"
 
-/* A window taken in this time may be what limits the client: good up to a round
-   trip of a second. */
-#define WINDOW_PERIOD MASQUE_SECOND
 /* Of glitches_burst: from there on no new tunnels. */
 #define GLITCHES_PARTING_PERCENT 75u
 
 static mq_h2_session *h2_of(mq_session *session) {
     return (mq_h2_session *)session;
+}
+
+static int32_t id_of(const mq_stream *stream) {
+    return (int32_t)stream->id;
 }
 
 /* nghttp2 ran out of memory: the connection can't go on. */
@@ -66,8 +61,8 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
 /* --- input: nghttp2 reports frames ----------------------------------------------- */
 
 static void drop_head(mq_h2_session *h2) {
-    if (mq_h2_head_drop(&h2->head)) {
-        h2->base.events->head_ends(h2->base.owner);
+    if (mq_head_drop(&h2->head)) {
+        h2->base.events->head_since(h2->base.owner, MASQUE_NEVER);
     }
 }
 
@@ -78,10 +73,10 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         return 0;
     }
     drop_head(h2);
-    if (!mq_h2_head_begin(&h2->head, h2->base.allocator, frame->hd.stream_id)) {
+    if (!mq_head_begin(&h2->head, h2->base.allocator, frame->hd.stream_id)) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    h2->base.events->head_begins(h2->base.owner);
+    h2->base.events->head_since(h2->base.owner, h2->base.now);
     return 0;
 }
 
@@ -90,11 +85,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     mq_h2_session *h2 = user;
     (void)ng;
     (void)flags;
-    if (!mq_h2_head_is(&h2->head, frame->hd.stream_id)) {
+    if (!mq_head_is(&h2->head, frame->hd.stream_id)) {
         return 0;
     }
-    if (!mq_h2_head_field(&h2->head, h2->base.limits, (const char *)name, name_length, (const char *)value,
-                          value_length)) {
+    if (!mq_head_field(&h2->head, h2->base.limits, (const char *)name, name_length, (const char *)value,
+                       value_length)) {
         drop_head(h2);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
@@ -116,18 +111,16 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
 }
 
 static void finish_request(mq_h2_session *h2, int32_t id) {
-    if (!mq_h2_head_is(&h2->head, id)) {
+    if (!mq_head_is(&h2->head, id)) {
         return;
     }
     mq_request *request = h2->head.request;
-    mq_refusal refusal = request->too_large ? MQ_REFUSAL_TOO_LARGE : MQ_REFUSAL_NONE;
-    refusal = request->no_memory ? MQ_REFUSAL_INTERNAL : refusal;
     request->complete_at = h2->base.now;
-    h2->base.events->head_ends(h2->base.owner);
-    if (!h2->base.events->request(h2->base.owner, id, request, refusal)) {
+    h2->base.events->head_since(h2->base.owner, MASQUE_NEVER);
+    if (!h2->base.events->request(h2->base.owner, id, request, mq_head_refusal(&h2->head))) {
         reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
     }
-    mq_h2_head_drop(&h2->head);
+    mq_head_drop(&h2->head);
 }
 
 static void say_goaway(mq_h2_session *h2) {
@@ -214,17 +207,14 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     return 0;
 }
 
-/* Bytes of it that nobody took yet still count, until they are credited. */
 static void forget_stream(mq_h2_session *h2, mq_stream *stream) {
-    assert(h2->granted >= stream->window && h2->open_streams > 0);
-    h2->granted = h2->granted - stream->window + stream->untaken;
-    h2->open_streams--;
+    mq_windows_close(&h2->windows, stream);
     stream->session = NULL;
 }
 
 /* The stream is over for us; the owner hears of it. */
 static void lose_stream(mq_h2_session *h2, mq_stream *stream, bool reset) {
-    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
     forget_stream(h2, stream);
     h2->base.events->closed(h2->base.owner, stream, reset);
 }
@@ -255,7 +245,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     if (stream) {
         lose_stream(h2, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
     }
-    if (mq_h2_head_is(&h2->head, id)) {
+    if (mq_head_is(&h2->head, id)) {
         drop_head(h2);
     }
     return code != NGHTTP2_NO_ERROR ? count_reset(h2) : 0;
@@ -266,7 +256,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 static void h2_free(mq_session *session) {
     mq_h2_session *h2 = h2_of(session);
     const masque_allocator *allocator = session->allocator;
-    mq_h2_head_drop(&h2->head);
+    mq_head_drop(&h2->head);
     nghttp2_session_del(h2->ng);
     mq_free(allocator, h2);
 }
@@ -344,15 +334,12 @@ static bool h2_wants_output(const mq_session *session) {
     return !h2->dead && nghttp2_session_want_write(h2->ng);
 }
 
-static void h2_open(mq_session *session, mq_stream *stream, int32_t id) {
+static void h2_open(mq_session *session, mq_stream *stream, int64_t id) {
     mq_h2_session *h2 = h2_of(session);
     stream->session = session;
     stream->id = id;
-    stream->window = mq_h2_initial_window(session->limits);
-    stream->window_since = session->now;
-    h2->granted += stream->window;
-    h2->open_streams++;
-    nghttp2_session_set_stream_user_data(h2->ng, id, stream);
+    mq_windows_open(&h2->windows, stream, session->now);
+    nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), stream);
 }
 
 static nghttp2_nv field_of(const char *name, const char *value) {
@@ -377,13 +364,13 @@ static int h2_respond(mq_session *session, mq_stream *stream, const mq_response 
     }
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
     nghttp2_data_provider2 provider = {.read_callback = mq_h2_on_read};
-    int error = nghttp2_submit_response2(h2->ng, stream->id, headers, count + 1, tunnel ? &provider : NULL);
+    int error = nghttp2_submit_response2(h2->ng, id_of(stream), headers, count + 1, tunnel ? &provider : NULL);
     if (tunnel && !error) {
         return 0;
     }
-    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
     if (error) {
-        reset_stream(h2, stream->id, NGHTTP2_INTERNAL_ERROR);
+        reset_stream(h2, id_of(stream), NGHTTP2_INTERNAL_ERROR);
     }
     forget_stream(h2, stream);
     return error ? MASQUE_ERR_NO_MEMORY : 0;
@@ -391,22 +378,7 @@ static int h2_respond(mq_session *session, mq_stream *stream, const mq_response 
 
 static void h2_resume(mq_session *session, mq_stream *stream) {
     /* Fails when it isn't deferred; then it will be read anyway. */
-    nghttp2_session_resume_data(h2_of(session)->ng, stream->id);
-}
-
-static void grow_window(mq_h2_session *h2, mq_stream *stream) {
-    const masque_limits *limits = h2->base.limits;
-    uint64_t wanted = (uint64_t)stream->window * 2;
-    wanted = wanted < limits->stream_window_max ? wanted : limits->stream_window_max;
-    uint64_t idle_streams = limits->tunnels_per_connection_max - h2->open_streams;
-    uint64_t committed = h2->granted + idle_streams * mq_h2_initial_window(limits);
-    if (wanted <= stream->window || committed + (wanted - stream->window) > limits->connection_buffer_max) {
-        return;
-    }
-    if (nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, stream->id, (int32_t)wanted) == 0) {
-        h2->granted += wanted - stream->window;
-        stream->window = (uint32_t)wanted;
-    }
+    nghttp2_session_resume_data(h2_of(session)->ng, id_of(stream));
 }
 
 static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
@@ -414,32 +386,30 @@ static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
     if (h2->dead) {
         return;
     }
-    assert(length <= stream->untaken);
-    stream->untaken -= length;
+    uint32_t growth = mq_windows_credit(&h2->windows, stream, length, session->now, session->may_grow);
     if (!stream->session) {
-        h2->granted -= length;
         note(h2, nghttp2_session_consume_connection(h2->ng, length));
         return;
     }
-    note(h2, nghttp2_session_consume(h2->ng, stream->id, length));
-    stream->window_taken += (uint32_t)length;
-    if (stream->window_taken < stream->window) {
-        return;
+    note(h2, nghttp2_session_consume(h2->ng, id_of(stream), length));
+    int32_t wider = (int32_t)(stream->window + growth);
+    if (growth > 0 && nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, id_of(stream), wider) == 0) {
+        mq_windows_grow(&h2->windows, stream, growth);
     }
-    if (session->may_grow && session->now - stream->window_since < WINDOW_PERIOD) {
-        grow_window(h2, stream);
-    }
-    stream->window_taken = 0;
-    stream->window_since = session->now;
 }
 
 static void h2_reset(mq_session *session, mq_stream *stream) {
     mq_h2_session *h2 = h2_of(session);
-    nghttp2_session_set_stream_user_data(h2->ng, stream->id, NULL);
+    nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
     forget_stream(h2, stream);
     if (!h2->dead) {
-        reset_stream(h2, stream->id, NGHTTP2_CONNECT_ERROR);
+        reset_stream(h2, id_of(stream), NGHTTP2_CONNECT_ERROR);
     }
+}
+
+static bool h2_owes(const mq_session *session, const mq_stream *stream) {
+    (void)session;
+    return stream->outgoing.bytes > 0 || (stream->outgoing_end && !stream->end_sent);
 }
 
 static void h2_drain(mq_session *session, bool final) {
@@ -487,6 +457,7 @@ static const mq_session_ops H2_OPS = {
     .credit = h2_credit,
     .reset = h2_reset,
     .cut = h2_reset, /* frames keep their order */
+    .owes = h2_owes,
     .drain = h2_drain,
     .terminate = h2_terminate,
     .is_done = h2_is_done,
@@ -518,7 +489,9 @@ mq_session *mq_h2_new(const mq_session_setup *setup) {
         .allocator = setup->allocator,
         .limits = setup->limits,
         .pool = setup->pool,
+        .has_streams = true,
     };
+    h2->windows.limits = setup->limits;
     h2->ng = mq_h2_nghttp2_new(&CALLBACKS, setup->limits, setup->allocator, h2);
     if (!h2->ng) {
         mq_free(setup->allocator, h2);

@@ -1,9 +1,8 @@
 #include "http/h2_nghttp2.h"
 
 #include "base/memory.h"
+#include "http/window.h"
 
-#define WINDOW_MAX 65535u
-#define WINDOW_MIN MASQUE_TUNNEL_SHARE_MIN
 #define NEVER_REACHED (UINT64_C(1) << 40)
 #define GLITCH_MARGIN 10
 
@@ -65,16 +64,10 @@ static nghttp2_option *make_options(const masque_limits *limits) {
     return options;
 }
 
-uint32_t mq_h2_initial_window(const masque_limits *limits) {
-    uint64_t share = limits->connection_buffer_max / limits->tunnels_per_connection_max;
-    share = share < WINDOW_MAX ? share : WINDOW_MAX;
-    return (uint32_t)(share > WINDOW_MIN ? share : WINDOW_MIN);
-}
-
 static int announce(nghttp2_session *session, const masque_limits *limits) {
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->tunnels_per_connection_max},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, mq_h2_initial_window(limits)},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, mq_window_initial(limits)},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes_max},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
@@ -82,10 +75,7 @@ static int announce(nghttp2_session *session, const masque_limits *limits) {
     if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) != 0) {
         return -1;
     }
-    /* h2.c says why it is twice what all streams may hold. */
-    uint64_t window = limits->connection_buffer_max * 2;
-    window = window < INT32_MAX ? window : INT32_MAX;
-    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)window);
+    return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)mq_window_connection(limits));
 }
 
 nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, const masque_limits *limits,

@@ -6,21 +6,20 @@
 #define MQ_HTTP_H2_SESSION_H
 
 #include "base/bucket.h"
-#include "http/h2_head.h"
 #include "http/h2_nghttp2.h"
-#include "http/session.h"
+#include "http/head.h"
+#include "http/window.h"
 
 typedef struct mq_h2_session {
     mq_session base;
     nghttp2_session *ng;
-    mq_h2_head head;
+    mq_head head;
     bool dead;          /* nghttp2 failed: it is never called again */
     int fatal;          /* a masque_error raised inside a callback */
     mq_bucket resets;   /* streams that ended so, theirs and ours */
     bool settings_seen; /* the client's first, which is none of these: */
     mq_bucket glitches; /* frames that are legal but of no use */
-    uint32_t open_streams;
-    uint64_t granted;   /* sum of the open streams' windows, and untaken bytes of others */
+    mq_windows windows;
     mq_block *block;    /* during input */
     mq_tls_stream *tls; /* during output, with the two below */
     uint8_t *gathered;

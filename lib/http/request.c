@@ -104,6 +104,7 @@ void mq_request_init(mq_request *request, const masque_allocator *allocator) {
 
 void mq_request_free(mq_request *request) {
     drop(request, &request->authority);
+    drop(request, &request->path);
     drop(request, &request->protocol);
     drop(request, &request->proxy_authorization);
     drop(request, &request->authorization);
@@ -120,6 +121,10 @@ void mq_request_set_method(mq_request *request, const char *name, size_t length)
 
 void mq_request_set_authority(mq_request *request, const char *text, size_t length) {
     keep(request, &request->authority, text, length);
+}
+
+void mq_request_set_path(mq_request *request, const char *text, size_t length) {
+    keep(request, &request->path, text, length);
 }
 
 void mq_request_set_protocol(mq_request *request, const char *text, size_t length) {

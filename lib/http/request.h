@@ -1,7 +1,7 @@
 /*
  * http/request.h: the head of one request, as far as a proxy needs it.
  *
- * The sessions (h1.c, h2.c) feed pseudo-header values and fields as they come;
+ * The sessions (h1.c, h2.c, h3.c) feed pseudo-header values and fields as they come;
  * only the handful we use is kept, everything is counted against the limits.
  * Knows no transport and no syntax of its own beyond tokens.
  */
@@ -29,6 +29,7 @@ typedef struct mq_request {
     const masque_allocator *allocator;
     mq_method method;
     mq_text authority; /* :authority, or the request target of an HTTP/1.1 CONNECT */
+    mq_text path;      /* :path, or the request target of any other HTTP/1.1 request */
     mq_text protocol;  /* :protocol, or Upgrade */
     mq_text proxy_authorization;
     mq_text authorization;
@@ -51,6 +52,7 @@ void mq_request_free(mq_request *request);
 /* The method's name, any case-sensitive token (RFC 9110 9.1). */
 void mq_request_set_method(mq_request *request, const char *name, size_t length);
 void mq_request_set_authority(mq_request *request, const char *text, size_t length);
+void mq_request_set_path(mq_request *request, const char *text, size_t length);
 void mq_request_set_protocol(mq_request *request, const char *text, size_t length);
 
 /* Counts LENGTH bytes of a pseudo-header or request line. */

@@ -3,8 +3,11 @@
  *
  * The engine hands a session decrypted bytes and asks it for bytes to encrypt;
  * the session reports requests and what happens on their streams. Behind it is
- * h1.c (one request, then a tunnel) or h2.c (nghttp2). Tunnels know streams,
- * never a version.
+ * h1.c (one request, then a tunnel), h2.c (nghttp2) or h3.c (nghttp3). Tunnels know
+ * streams, never a version.
+ *
+ * h1.c and h2.c live on a TLS stream: the engine calls their input and output. h3.c lives
+ * on QUIC, which has streams of its own: h3.h says what else the engine calls there.
  */
 #ifndef MQ_HTTP_SESSION_H
 #define MQ_HTTP_SESSION_H
@@ -20,13 +23,15 @@ typedef struct mq_session mq_session;
    for it. The session keeps a pointer to it from `open` to `closed` or `reset`. */
 typedef struct mq_stream {
     mq_session *session;   /* NULL: the session has let go of it */
-    int32_t id;            /* HTTP/2 stream identifier; 1 on HTTP/1.1 */
-    uint32_t window;       /* HTTP/2: the receive window granted, bytes */
+    int64_t id;            /* HTTP/2 or QUIC stream identifier; 1 on HTTP/1.1 */
+    uint32_t window;       /* HTTP/2 and 3: the receive window granted, bytes */
     uint32_t window_taken; /* taken by the target since window_since */
-    size_t untaken;        /* HTTP/2: bytes delivered, not yet credited */
+    size_t untaken;        /* HTTP/2 and 3: bytes delivered, not yet credited */
+    size_t unacked;        /* HTTP/3: bytes sent that the client has not acknowledged */
     masque_time window_since;
     mq_queue outgoing; /* bytes for the client */
     bool outgoing_end; /* nothing follows them */
+    bool datagrams;    /* outgoing holds DATAGRAM capsules as wire/capsule.h writes them, each in one piece */
     bool end_sent;     /* the end was handed to TLS */
 } mq_stream;
 
@@ -36,22 +41,27 @@ typedef struct mq_session_events {
        partial). REQUEST is the session's, valid during the call. The owner opens
        a stream for it, which it answers by `respond`, now or later; false without
        memory: the session resets it. */
-    bool (*request)(void *owner, int32_t id, const mq_request *request, mq_refusal refusal);
+    bool (*request)(void *owner, int64_t id, const mq_request *request, mq_refusal refusal);
     /* Tunnel bytes. False without memory: the session resets the stream. */
     bool (*data)(void *owner, mq_stream *stream, mq_block *block, uint32_t start, uint32_t end);
+    /* The same from a session whose bytes are in no block: they are copied. */
+    bool (*bytes)(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length);
+    /* An HTTP datagram (RFC 9297 2) for STREAM came, context ID and all. */
+    void (*datagram)(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length);
+    /* One for the client was dropped, for it didn't fit into a packet. */
+    void (*too_big)(void *owner);
     /* The client ended its direction. */
     void (*finished)(void *owner, mq_stream *stream);
     /* The session forgot the stream: both directions ended, or RESET. Bytes of
        the client that were not taken yet may still be delivered unless RESET. */
     void (*closed)(void *owner, mq_stream *stream, bool reset);
-    /* LENGTH bytes of stream->outgoing went to TLS. */
+    /* LENGTH bytes of stream->outgoing went to TLS, or to QUIC (then they may be in `unacked`). */
     void (*sent)(void *owner, mq_stream *stream, size_t length);
-    /* The first byte of a head came; its time limit begins. */
-    void (*head_begins)(void *owner);
-    /* The client's last head is complete or given up. */
-    void (*head_ends)(void *owner);
+    /* The oldest head that isn't complete began at SINCE; MASQUE_NEVER: there is none. */
+    void (*head_since)(void *owner, masque_time since);
 } mq_session_events;
 
+/* input, input_end, wants_input, output and wants_output are of sessions on a TLS stream only. */
 typedef struct mq_session_ops {
     void (*free)(mq_session *session);
     /* Takes block->bytes START..END. A masque_error ends the connection: call
@@ -65,7 +75,7 @@ typedef struct mq_session_ops {
     int (*output)(mq_session *session, mq_tls_stream *tls);
     bool (*wants_output)(const mq_session *session);
     /* Ties STREAM, all zero, to the request ID that is just being reported. */
-    void (*open)(mq_session *session, mq_stream *stream, int32_t id);
+    void (*open)(mq_session *session, mq_stream *stream, int64_t id);
     /* With REFUSAL NONE the stream becomes a tunnel, else the session forgets it.
        After an error too. */
     int (*respond)(mq_session *session, mq_stream *stream, const mq_response *response);
@@ -79,6 +89,8 @@ typedef struct mq_session_ops {
     /* The same behind what was written, which must arrive: a reset of HTTP/1.1's transport would
        destroy it, so that ends without a close_notify instead. */
     void (*cut)(mq_session *session, mq_stream *stream);
+    /* Is something for the client on its way that a reset would destroy? */
+    bool (*owes)(const mq_session *session, const mq_stream *stream);
     /* Announces the end: FINAL false says that no new requests are wanted, true
        that none is taken any more. */
     void (*drain)(mq_session *session, bool final);
@@ -96,11 +108,13 @@ struct mq_session {
     const masque_allocator *allocator;
     const masque_limits *limits;
     mq_pool *pool;
-    masque_time now; /* set by the owner before each call */
-    bool may_grow;   /* set by the owner: memory allows larger windows */
-    int error;       /* set by the session: why it is done, 0 for an orderly end */
-    bool must_abort; /* set by the session: end the transport with a reset, at once */
-    bool must_cut;   /* set by the session: end it behind what was written, without close_notify */
+    masque_time now;  /* set by the owner before each call */
+    bool may_grow;    /* set by the owner: memory allows larger windows */
+    bool has_streams; /* a stream ends without the transport: HTTP/2 and 3 */
+    size_t unacked;   /* sum of all streams', those that were let go of with them */
+    int error;        /* set by the session: why it is done, 0 for an orderly end */
+    bool must_abort;  /* set by the session: end the transport with a reset, at once */
+    bool must_cut;    /* set by the session: end it behind what was written, without close_notify */
 };
 
 /* What a session is made with. */

@@ -79,7 +79,7 @@ WRONG_VALUES = [
     ("IPv6 without brackets", listen("::1:443"),
      at(2, "listen[0].address", "“::1:443” is no address with a port; " + ENDPOINT)),
     ("unknown protocol", listen("127.0.0.1:1", "    protocols: [h2, spdy]\n"),
-     at(3, "listen[0].protocols[1]", "“spdy” is no protocol of this version; expected h2 or http/1.1")),
+     at(3, "listen[0].protocols[1]", "“spdy” is no protocol of this version; expected h3, h2 or http/1.1")),
     ("rule with host bits", GOOD + "targets:\n  allow:\n    - 192.0.2.1/24\n",
      at(11, "targets.allow[0]", "“192.0.2.1/24” is no target rule: the address has bits behind the prefix length; they "
         "must be 0")),

@@ -150,6 +150,7 @@ static void handle_event(exchange *world, const masque_event *event) {
         world->ended = true;
         break;
     case MASQUE_EVENT_CONN_OUTPUT:
+    case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_CONN_FINISH:
         FUZZ_REQUIRE(!world->ended && event->user == world);

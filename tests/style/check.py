@@ -33,7 +33,7 @@ SYSTEM_HEADERS = {
     "assert.h", "inttypes.h", "limits.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
     "stdlib.h", "string.h",
 }
-LIBRARY_HEADERS = ("masqueproxy/", "nghttp2/", "wolfssl/")
+LIBRARY_HEADERS = ("masqueproxy/", "nghttp2/", "nghttp3/", "ngtcp2/", "wolfssl/")
 
 BANNED = set("""
     sprintf vsprintf strcpy stpcpy strcat gets atoi atol atoll atof strtok rand srand rand_r alloca tmpnam mktemp

@@ -308,7 +308,7 @@ struct sim_world {
     size_t act_capacity;
     sim_tun *ports[65536]; /* the latest request for each port */
     sim_set handles;       /* all that ever were: connections, tunnels, attempts apart by two bits */
-    uint64_t events[MASQUE_EVENT_TUNNEL_END + 1];
+    uint64_t events[MASQUE_EVENT_PACKETS + 1];
     uint64_t event_count;
     bool traced;            /* SIM_TRACE */
     uint64_t blocks_before; /* the proxy's, not 0 only after a failed test */

@@ -211,6 +211,7 @@ static void conn_event(sim_world *world, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_INPUT:
     case MASQUE_EVENT_TUNNEL_FINISH:
     case MASQUE_EVENT_TUNNEL_END:
+    case MASQUE_EVENT_PACKETS:
         break;
     }
 }
@@ -276,14 +277,16 @@ static void perform(sim_world *world, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_END:
         sim_target_event(world, event);
         return;
+    case MASQUE_EVENT_PACKETS:
+        return;
     }
 }
 
 /* SIM_TRACE=1 in the environment: every event, to follow a run that failed. */
 static void trace(const sim_world *world, const masque_event *event) {
-    static const char *const names[] = {"CONN_OUTPUT",   "CONN_INPUT",   "CONN_FINISH",   "CONN_END",
-                                        "AUTHORIZE",     "RESOLVE",      "DIAL",          "CANCEL_DIAL",
-                                        "TUNNEL_OUTPUT", "TUNNEL_INPUT", "TUNNEL_FINISH", "TUNNEL_END"};
+    static const char *const names[] = {"CONN_OUTPUT",   "CONN_INPUT", "CONN_FINISH", "CONN_END",      "AUTHORIZE",
+                                        "RESOLVE",       "DIAL",       "CANCEL_DIAL", "TUNNEL_OUTPUT", "TUNNEL_INPUT",
+                                        "TUNNEL_FINISH", "TUNNEL_END", "PACKETS"};
     if (world->traced) {
         fprintf(stderr, "%8llu ms  %-13s conn %llx tunnel %llx reset %d error %d\n",
                 (unsigned long long)(world->now / MASQUE_MILLISECOND), names[event->type],

@@ -1,12 +1,12 @@
-#include "http/h2_head.h"
+#include "http/head.h"
 
 #include <string.h>
 
 /* A head this many times over a limit isn't read to its end. */
 #define EXCESS 4u
 
-bool mq_h2_head_begin(mq_h2_head *head, const masque_allocator *allocator, int32_t id) {
-    *head = (mq_h2_head){.allocator = allocator, .id = id, .request = mq_alloc(allocator, sizeof *head->request)};
+bool mq_head_begin(mq_head *head, const masque_allocator *allocator, int64_t id) {
+    *head = (mq_head){.allocator = allocator, .id = id, .request = mq_alloc(allocator, sizeof *head->request)};
     if (!head->request) {
         return false;
     }
@@ -30,11 +30,13 @@ static void take_pseudo(mq_request *request, const masque_limits *limits, const 
         mq_request_set_authority(request, value, value_length);
     } else if (is(name, name_length, ":protocol")) {
         mq_request_set_protocol(request, value, value_length);
+    } else if (is(name, name_length, ":path")) {
+        mq_request_set_path(request, value, value_length);
     }
 }
 
-bool mq_h2_head_field(mq_h2_head *head, const masque_limits *limits, const char *name, size_t name_length,
-                      const char *value, size_t value_length) {
+bool mq_head_field(mq_head *head, const masque_limits *limits, const char *name, size_t name_length, const char *value,
+                   size_t value_length) {
     mq_request *request = head->request;
     if (name_length > 0 && name[0] == ':') {
         take_pseudo(request, limits, name, name_length, value, value_length);
@@ -45,7 +47,14 @@ bool mq_h2_head_field(mq_h2_head *head, const masque_limits *limits, const char 
            request->byte_count <= EXCESS * limits->header_bytes_max;
 }
 
-bool mq_h2_head_drop(mq_h2_head *head) {
+mq_refusal mq_head_refusal(const mq_head *head) {
+    if (head->request->no_memory) {
+        return MQ_REFUSAL_INTERNAL;
+    }
+    return head->request->too_large ? MQ_REFUSAL_TOO_LARGE : MQ_REFUSAL_NONE;
+}
+
+bool mq_head_drop(mq_head *head) {
     if (!head->request) {
         return false;
     }

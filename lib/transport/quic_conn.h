@@ -1,0 +1,40 @@
+/*
+ * transport/quic_conn.h: the inside of a QUIC connection, for quic.c (its life, what ngtcp2
+ * reports) and quic_write.c (making packets).
+ */
+#ifndef MQ_TRANSPORT_QUIC_CONN_H
+#define MQ_TRANSPORT_QUIC_CONN_H
+
+#include "transport/quic.h"
+#include "transport/quic_ngtcp2.h"
+
+struct mq_quic {
+    ngtcp2_mem memory; /* ngtcp2 keeps a pointer to it */
+    ngtcp2_conn *ng;
+    WOLFSSL *ssl;
+    ngtcp2_crypto_conn_ref ref;
+    mq_quic_setup setup;
+    const mq_quic_streams *streams; /* NULL before mq_quic_attach() */
+    void *owner;                    /* of them */
+    mq_quic_state state;
+    int error;
+    ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
+    bool close_chosen;  /* `close` is set */
+    bool close_due;
+    bool validated;
+    bool datagrams_first; /* in the next packet: they and streams take turns */
+    mq_cid client_dcid;   /* as of the first packet; in the table until the handshake is done */
+    uint8_t *goodbye;     /* the packet with CONNECTION_CLOSE */
+    size_t goodbye_length;
+    masque_packets goodbye_to;
+    uint64_t closing_packets;
+    uint64_t closing_answer_at;
+    masque_time now;
+};
+
+/* ngtcp2 can't go on, because of CODE: the connection closes or is over. */
+void mq_quic_fail(mq_quic *quic, int code);
+/* It is over for ERROR, and nothing more is said. */
+void mq_quic_drop(mq_quic *quic, int error);
+
+#endif
