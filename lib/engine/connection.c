@@ -1,6 +1,5 @@
 /*
- * engine/connection.c: a client's transport, from masque_accept() to CONN_END. What is different
- * over QUIC is in quic_connection.c.
+ * engine/connection.c: a client's transport, from masque_accept() to CONN_END; see also quic_connection.c.
  *
  *     HANDSHAKE --TLS done--> OPEN --goodbye--> CLOSING --all written--> LINGER --> ENDED
  *         `------ failed ---------------------------^                        |
@@ -206,10 +205,7 @@ static bool on_bytes(void *owner, mq_stream *stream, const uint8_t *bytes, size_
 
 /* No tunnel of this version carries datagrams: RFC 9297 2 lets them be dropped. */
 static void on_datagram(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
-    (void)owner;
-    (void)stream;
-    (void)bytes;
-    (void)length;
+    (void)owner, (void)stream, (void)bytes, (void)length;
 }
 
 static void on_too_big(void *owner) {

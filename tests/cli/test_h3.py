@@ -1,0 +1,57 @@
+"""UDP packets that belong to no connection, and a tunnel by a foreign HTTP/3 client."""
+import os
+import socket
+import subprocess
+
+from harness import targets
+from harness.context import KEY, check, same
+from harness.h2 import H2
+
+ANSWER_S = 5
+
+
+def h3_proxy(t):
+    port = t.free_port()
+    return t.proxy(listen=[{"address": f"127.0.0.1:{port}", "protocols": ["h3", "h2", "http/1.1"]}]), port
+
+
+def unknown_version(length, scid):
+    head = b"\xc0\xfa\xce\xb0\x0c" + bytes([8]) + b"D" * 8 + bytes([len(scid)]) + scid
+    return head + bytes(length - len(head))
+
+
+def test_packets_without_a_connection(t):
+    """Answered where RFC 9000 6 and 10.3 say so, never by more bytes than came, else not at all."""
+    proxy, port = h3_proxy(t)
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(ANSWER_S)
+    client.connect(("127.0.0.1", port))
+    silent = [b"", b"\x00", unknown_version(1199, b"short"), b"\xc0\x00\x00\x00\x00" + bytes(1300),
+              b"\xc3\x00\x00\x00\x01\x08" + b"E" * 8 + b"\x00\x00\x44\x00" + bytes(1300), b"\x40" + b"x" * 20]
+    for packet in silent:
+        client.send(packet)
+    client.send(unknown_version(1200, b"asked"))
+    answer = client.recv(2000)
+    check(len(answer) <= 1200 and answer[1:5] == bytes(4), "no Version Negotiation, or another answer before it")
+    same(answer[6:6 + answer[5]], b"asked", "its destination connection ID")
+    check(b"\x00\x00\x00\x01" in answer and b"\x6b\x33\x43\xcf" in answer, "versions 1 and 2 are not offered")
+    client.send(b"\x40" + b"y" * 60)
+    reset = client.recv(2000)
+    check(21 <= len(reset) <= 60 and reset[0] & 0xc0 == 0x40, f"no stateless reset: {reset!r}")
+    client.close()
+    H2(t, proxy).open_tunnel(targets.Target(t).authority)  # it still serves
+
+
+def test_foreign_client(t):
+    """CONNECT by h2o's client: bytes both ways, and a wrong key."""
+    client = os.environ.get("MASQUE_H2O_CLIENT")
+    if not client:
+        t.skip("MASQUE_H2O_CLIENT names no h2o-httpclient")
+    proxy, port = h3_proxy(t)
+    target = targets.Target(t)
+    for key, status in ((KEY, b"HTTP/3 200"), ("wrong-key-here", b"HTTP/3 403")):
+        command = [client, "-k", "-3", "100", "-m", "CONNECT", "-x", f"https://127.0.0.1:{port}", "-H",
+                   f"proxy-authorization: Preshared {key}", target.authority]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        t.defer(process.kill)
+        same(process.stderr.readline().strip(), status, f"the answer to {key[:5]}")
