@@ -143,13 +143,15 @@ static int send_piece(const worker_udp *udp, const masque_packets *packets, size
 
 /* False: the socket is full. What can't be sent for another reason is lost, as on the way. */
 static bool send_burst(worker_udp *udp, const masque_packets *packets) {
-    int error = udp->no_segments ? EIO : send_piece(udp, packets, 0, packets->length);
-    bool cant = error == EIO || error == EINVAL || error == EOPNOTSUPP;
-    if (!cant || packets->length <= packets->segment) {
-        error = udp->no_segments ? send_piece(udp, packets, 0, packets->length) : error;
-        return error != EAGAIN && error != ENOBUFS;
+    bool many = packets->length > packets->segment;
+    if (!many || !udp->no_segments) {
+        int error = send_piece(udp, packets, 0, packets->length);
+        bool has_none = many && (error == EIO || error == EINVAL || error == EOPNOTSUPP);
+        if (!has_none) {
+            return error != EAGAIN;
+        }
+        udp->no_segments = true;
     }
-    udp->no_segments = true;
     for (size_t offset = 0; offset < packets->length; offset += packets->segment) {
         size_t left = packets->length - offset;
         send_piece(udp, packets, offset, left < packets->segment ? left : packets->segment);

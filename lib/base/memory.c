@@ -73,6 +73,22 @@ void *mq_grow(const masque_allocator *allocator, void *items, size_t *capacity, 
     return memory;
 }
 
+void *mq_library_malloc(size_t size, void *user) {
+    return mq_alloc(user, size);
+}
+
+void mq_library_free(void *memory, void *user) {
+    mq_free(user, memory);
+}
+
+void *mq_library_calloc(size_t count, size_t size, void *user) {
+    return count > SIZE_MAX / size ? NULL : mq_zalloc(user, count * size);
+}
+
+void *mq_library_realloc(void *memory, size_t size, void *user) {
+    return mq_resize(user, memory, size);
+}
+
 void mq_wipe(void *memory, size_t size) {
     volatile uint8_t *byte = memory;
     while (size-- > 0) {

@@ -28,6 +28,12 @@ void *mq_grow(const masque_allocator *allocator, void *items, size_t *capacity, 
 /* Overwrites memory in a way that is not optimised away. */
 void mq_wipe(void *memory, size_t size);
 
+/* The same for C libraries that take functions in malloc()'s form; USER is the masque_allocator. */
+void *mq_library_malloc(size_t size, void *user);
+void mq_library_free(void *memory, void *user);
+void *mq_library_calloc(size_t count, size_t size, void *user);
+void *mq_library_realloc(void *memory, size_t size, void *user);
+
 /* A copy of LENGTH bytes with a final zero, or NULL. */
 char *mq_copy_text(const masque_allocator *allocator, const char *text, size_t length);
 

@@ -75,7 +75,8 @@ static masque_time conn_due(const mq_conn *conn) {
     case MQ_CONN_ENDED:
         return due;
     }
-    if (conn->quic) {
+    /* One that waits to write would be due again and again. */
+    if (conn->quic && mq_link_alone(&conn->in_writers)) {
         due = earlier(due, mq_quic_due(conn->quic));
     }
     if (conn->output_since != MASQUE_NEVER) {
@@ -151,10 +152,7 @@ static void end_if_over(mq_conn *conn) {
 }
 
 void mq_conn_enter(mq_conn *conn, mq_conn_state state) {
-    if (conn->half_open && state > MQ_CONN_HANDSHAKE) {
-        conn->half_open = false;
-        conn->engine->half_open--;
-    }
+    mq_quic_conn_is_known(conn);
     conn->state = state;
     conn->since = conn->engine->now;
 }
@@ -176,63 +174,6 @@ void mq_conn_begin_close(mq_conn *conn, int error) {
         conn->session->ops->terminate(conn->session, error);
     }
 }
-
-/* --- sessions report ------------------------------------------------------------------ */
-
-static bool on_request(void *owner, int64_t id, const mq_request *request, mq_refusal refusal) {
-    return mq_door_request(owner, id, request, refusal);
-}
-
-static bool on_data(void *owner, mq_stream *stream, mq_block *block, uint32_t start, uint32_t end) {
-    (void)owner;
-    return mq_tunnel_take_data(mq_tunnel_of(stream), block, start, end);
-}
-
-static void on_finished(void *owner, mq_stream *stream) {
-    (void)owner;
-    mq_tunnel_client_finished(mq_tunnel_of(stream));
-}
-
-static void on_closed(void *owner, mq_stream *stream, bool reset) {
-    (void)owner;
-    mq_tunnel_client_gone(mq_tunnel_of(stream), !reset);
-}
-
-static bool on_bytes(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
-    (void)owner;
-    return mq_tunnel_take_bytes(mq_tunnel_of(stream), bytes, length);
-}
-
-/* No tunnel of this version carries datagrams: RFC 9297 2 lets them be dropped. */
-static void on_datagram(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
-    (void)owner, (void)stream, (void)bytes, (void)length;
-}
-
-static void on_too_big(void *owner) {
-    (void)owner;
-}
-
-static void on_sent(void *owner, mq_stream *stream, size_t length) {
-    (void)owner;
-    mq_tunnel_sent(mq_tunnel_of(stream), length);
-}
-
-static void on_head_since(void *owner, masque_time since) {
-    mq_conn *conn = owner;
-    conn->head_since = since;
-}
-
-const mq_session_events MQ_CONN_SESSION_EVENTS = {
-    .request = on_request,
-    .data = on_data,
-    .bytes = on_bytes,
-    .datagram = on_datagram,
-    .too_big = on_too_big,
-    .finished = on_finished,
-    .closed = on_closed,
-    .sent = on_sent,
-    .head_since = on_head_since,
-};
 
 /* --- the transport ends ----------------------------------------------------------------- */
 
@@ -461,9 +402,6 @@ static void close_if_due(mq_conn *conn) {
 }
 
 void mq_conn_after_output(mq_conn *conn) {
-    if (conn->failing > 0) {
-        settle_failed_tunnels(conn);
-    }
     close_if_due(conn);
     arm(conn);
 }
@@ -488,9 +426,8 @@ void mq_conn_settle(mq_conn *conn) {
     }
     if (conn->over_quic) {
         settle_tunnels(conn);
-        close_if_due(conn);
         mq_quic_conn_settle(conn);
-        arm(conn);
+        mq_conn_after_output(conn);
         return;
     }
     settle_input(conn);

@@ -1,7 +1,7 @@
 /*
  * engine/engine.h: the objects of a running proxy and what its parts call of each
  * other. engine.c: life, events, time. connection.c, input.c: a client's transport;
- * packets.c, quic_connection.c: the same over QUIC.
+ * packets.c, quic_connection.c: the same over QUIC. reports.c: what sessions report.
  * tunnel.c: bytes between client and target. door.c: request, authentication,
  * policy, answer. dialing.c: look-ups and attempts.
  *
@@ -209,7 +209,6 @@ static inline const masque_allocator *mq_engine_allocator(const masque_engine *e
 }
 
 /* --- connection.c */
-extern const mq_session_events MQ_CONN_SESSION_EVENTS;
 mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id);
 /* Does what has become due: output, closing, end, deadlines. CONN may be gone, or an
    ENDED shell, afterwards. */
@@ -226,8 +225,12 @@ void mq_conn_del(mq_conn *conn);
 
 /* A conn in HANDSHAKE without a transport, or NULL without memory. */
 mq_conn *mq_conn_new(masque_engine *engine, const masque_address *client);
-/* Something was sent; what waited for that happens. CONN may be gone afterwards. */
+/* Something was sent; what waited for that happens. */
 void mq_conn_after_output(mq_conn *conn);
+
+/* --- reports.c */
+/* What its session is made with. */
+mq_session_setup mq_conn_session_setup(mq_conn *conn);
 
 /* --- packets.c */
 /* Tells the host of packets, once. */
@@ -239,12 +242,14 @@ struct mq_quic_initial;
 mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *initial, const masque_packets *from);
 /* One UDP payload; mq_conn_settle() must follow. */
 void mq_quic_conn_input(mq_conn *conn, const masque_packets *from, const uint8_t *bytes, size_t length);
-/* Writes what it can into the engine's output. CONN may be gone afterwards. */
+/* Writes what it can into the engine's output. */
 void mq_quic_conn_output(mq_conn *conn);
 /* QUIC's part of mq_conn_settle(), mq_conn_begin_close() and the end. */
 void mq_quic_conn_settle(mq_conn *conn);
 void mq_quic_conn_close(mq_conn *conn, int error);
 void mq_quic_conn_free(mq_conn *conn);
+/* It is not half-open any more. */
+void mq_quic_conn_is_known(mq_conn *conn);
 
 /* --- input.c */
 /* Processes ciphertext; a rest is in conn->kept afterwards. */

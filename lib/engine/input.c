@@ -8,13 +8,7 @@
 
 static int open_session(mq_conn *conn) {
     masque_engine *engine = conn->engine;
-    const mq_session_setup setup = {
-        .events = &MQ_CONN_SESSION_EVENTS,
-        .owner = conn,
-        .allocator = mq_engine_allocator(engine),
-        .limits = &conn->setup->config->limits,
-        .pool = &engine->pool,
-    };
+    const mq_session_setup setup = mq_conn_session_setup(conn);
     bool h2 = mq_tls_stream_is_h2(&conn->tls);
     if (!h2 && !(conn->tls.protocols & MASQUE_PROTOCOL_HTTP11)) {
         return MASQUE_ERR_TLS_HANDSHAKE; /* no ALPN means HTTP/1.1 */

@@ -110,10 +110,6 @@ static void reset_stray(masque_engine *engine, const mq_arrival *arrival) {
 
 /* --- new connections -------------------------------------------------------------------- */
 
-static bool is_validated(const mq_quic_initial *initial) {
-    return initial->token_state == MQ_TOKEN_RETRY || initial->token_state == MQ_TOKEN_ADDRESS;
-}
-
 static mq_conn *accept_initial(masque_engine *engine, const mq_arrival *arrival) {
     const masque_limits *limits = &engine->setup->config->limits;
     mq_quic_initial initial;
@@ -134,7 +130,7 @@ static mq_conn *accept_initial(masque_engine *engine, const mq_arrival *arrival)
     if (engine->half_open >= HALF_OPEN_MAX) {
         return NULL;
     }
-    if (engine->half_open >= HALF_OPEN_BEFORE_RETRY && !is_validated(&initial)) {
+    if (engine->half_open >= HALF_OPEN_BEFORE_RETRY && !mq_initial_is_validated(&initial)) {
         send_retry(engine, arrival, &initial);
         return NULL;
     }

@@ -7,8 +7,6 @@
  * LINGER is the closing or draining period of RFC 9000 10.2. The host has no socket of it, so
  * no CONN event tells of it.
  */
-#include <assert.h>
-
 #include "engine/engine.h"
 #include "http/h3.h"
 #include "http/window.h"
@@ -19,19 +17,12 @@
 
 static int on_ready(void *owner) {
     mq_conn *conn = owner;
-    masque_engine *engine = conn->engine;
-    const mq_session_setup setup = {
-        .events = &MQ_CONN_SESSION_EVENTS,
-        .owner = conn,
-        .allocator = mq_engine_allocator(engine),
-        .limits = &conn->setup->config->limits,
-        .pool = &engine->pool,
-    };
+    const mq_session_setup setup = mq_conn_session_setup(conn);
     conn->session = mq_h3_new(&setup, conn->quic);
     if (!conn->session) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    conn->session->now = engine->now;
+    conn->session->now = conn->engine->now;
     return 0;
 }
 
@@ -129,13 +120,18 @@ static void keep_alive(mq_conn *conn) {
     mq_quic_keep_alive(conn->quic, wanted ? idle / KEEP_ALIVE_SHARE : MASQUE_NEVER);
 }
 
-void mq_quic_conn_settle(mq_conn *conn) {
-    follow_transport(conn);
-    keep_alive(conn);
-    if (conn->state <= MQ_CONN_LINGER && mq_link_alone(&conn->in_writers)) {
+/* It may have something to say. */
+static void want_output(mq_conn *conn) {
+    if (conn->state != MQ_CONN_ENDED && mq_link_alone(&conn->in_writers)) {
         mq_list_append(&conn->engine->writers, &conn->in_writers);
     }
     mq_packets_tell(conn->engine);
+}
+
+void mq_quic_conn_settle(mq_conn *conn) {
+    follow_transport(conn);
+    keep_alive(conn);
+    want_output(conn);
 }
 
 void mq_quic_conn_close(mq_conn *conn, int error) {
@@ -155,21 +151,26 @@ void mq_quic_conn_output(mq_conn *conn) {
     }
     bool more = mq_quic_output(conn->quic, &engine->output, engine->now);
     if (more) {
-        mq_list_append(&engine->writers, &conn->in_writers);
+        want_output(conn);
     }
     follow_transport(conn);
     if (conn->state == MQ_CONN_CLOSING && !more) {
         mq_conn_enter(conn, MQ_CONN_LINGER);
     }
     mq_conn_after_output(conn);
+    if (conn->state == MQ_CONN_CLOSING) {
+        want_output(conn); /* its CONNECTION_CLOSE */
+    }
+}
+
+void mq_quic_conn_is_known(mq_conn *conn) {
+    conn->engine->half_open -= conn->half_open;
+    conn->half_open = false;
 }
 
 void mq_quic_conn_free(mq_conn *conn) {
     mq_link_remove(&conn->in_writers);
-    if (conn->half_open) {
-        conn->half_open = false;
-        conn->engine->half_open--;
-    }
+    mq_quic_conn_is_known(conn);
     if (conn->quic) {
         mq_quic_del(conn->quic);
         conn->quic = NULL;

@@ -235,13 +235,11 @@ bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length
     if (!may_take(tunnel, length)) {
         return false;
     }
-    while (length > 0 && !tunnel->failed) {
-        uint32_t piece = length < MQ_COPY_MAX ? (uint32_t)length : MQ_COPY_MAX;
-        if (mq_queue_copy(&tunnel->incoming, &engine->pool, bytes, piece)) {
-            return false;
-        }
-        bytes += piece;
-        length -= piece;
+    if (tunnel->failed) {
+        return true;
+    }
+    if (mq_queue_copy(&tunnel->incoming, &engine->pool, bytes, (uint32_t)length)) {
+        return false;
     }
     tell_output(tunnel);
     return true;

@@ -371,14 +371,7 @@ mq_session *mq_h1_new(const mq_session_setup *setup) {
     if (!h1) {
         return NULL;
     }
-    h1->base = (mq_session){
-        .ops = &H1_OPS,
-        .events = setup->events,
-        .owner = setup->owner,
-        .allocator = setup->allocator,
-        .limits = setup->limits,
-        .pool = setup->pool,
-    };
+    h1->base = mq_session_base(&H1_OPS, setup, false);
     h1->state = H1_HEAD;
     return &h1->base;
 }

@@ -351,20 +351,17 @@ static nghttp2_nv field_of(const char *name, const char *value) {
 }
 
 static int h2_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
-    static const char digits[] = "0123456789";
     mq_h2_session *h2 = h2_of(session);
-    unsigned code = mq_response_status(response);
-    char status[4] = {digits[code / 100 % 10], digits[code / 10 % 10], digits[code % 10], 0};
     mq_response_text values;
-    mq_field fields[MQ_RESPONSE_FIELDS_MAX];
-    size_t count = mq_response_fields(response, &values, fields);
-    nghttp2_nv headers[MQ_RESPONSE_FIELDS_MAX + 1] = {field_of(":status", status)};
+    mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1];
+    size_t count = mq_response_fields_with_status(response, &values, fields);
+    nghttp2_nv headers[MQ_RESPONSE_FIELDS_MAX + 1];
     for (size_t i = 0; i < count; i++) {
-        headers[i + 1] = field_of(fields[i].name, fields[i].value);
+        headers[i] = field_of(fields[i].name, fields[i].value);
     }
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
     nghttp2_data_provider2 provider = {.read_callback = mq_h2_on_read};
-    int error = nghttp2_submit_response2(h2->ng, id_of(stream), headers, count + 1, tunnel ? &provider : NULL);
+    int error = nghttp2_submit_response2(h2->ng, id_of(stream), headers, count, tunnel ? &provider : NULL);
     if (tunnel && !error) {
         return 0;
     }
@@ -482,15 +479,7 @@ mq_session *mq_h2_new(const mq_session_setup *setup) {
     if (!h2) {
         return NULL;
     }
-    h2->base = (mq_session){
-        .ops = &H2_OPS,
-        .events = setup->events,
-        .owner = setup->owner,
-        .allocator = setup->allocator,
-        .limits = setup->limits,
-        .pool = setup->pool,
-        .has_streams = true,
-    };
+    h2->base = mq_session_base(&H2_OPS, setup, true);
     h2->windows.limits = setup->limits;
     h2->ng = mq_h2_nghttp2_new(&CALLBACKS, setup->limits, setup->allocator, h2);
     if (!h2->ng) {

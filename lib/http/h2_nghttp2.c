@@ -9,22 +9,6 @@
 /* What a SETTINGS frame may carry, theirs; we send five. */
 #define SETTINGS_ENTRIES_MAX 32
 
-static void *memory_malloc(size_t size, void *user) {
-    return mq_alloc(user, size);
-}
-
-static void memory_free(void *memory, void *user) {
-    mq_free(user, memory);
-}
-
-static void *memory_calloc(size_t count, size_t size, void *user) {
-    return count > SIZE_MAX / size ? NULL : mq_zalloc(user, count * size);
-}
-
-static void *memory_realloc(void *memory, size_t size, void *user) {
-    return mq_resize(user, memory, size);
-}
-
 static nghttp2_session_callbacks *make_callbacks(const mq_h2_callbacks *ours) {
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0) {
@@ -81,10 +65,10 @@ static int announce(nghttp2_session *session, const masque_limits *limits) {
 nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, const masque_limits *limits,
                                    const masque_allocator *allocator, void *user) {
     nghttp2_mem memory = {.mem_user_data = (void *)(uintptr_t)allocator,
-                          .malloc = memory_malloc,
-                          .free = memory_free,
-                          .calloc = memory_calloc,
-                          .realloc = memory_realloc};
+                          .malloc = mq_library_malloc,
+                          .free = mq_library_free,
+                          .calloc = mq_library_calloc,
+                          .realloc = mq_library_realloc};
     nghttp2_session_callbacks *callbacks = make_callbacks(ours);
     nghttp2_option *options = make_options(limits);
     nghttp2_session *session = NULL;

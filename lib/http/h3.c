@@ -77,6 +77,7 @@ void mq_h3_stream_del(mq_h3_session *h3, mq_h3_stream *stream) {
     mq_h3_end_head(h3, stream);
     assert(!stream->stream && h3->base.unacked >= stream->unacked.bytes);
     h3->base.unacked -= stream->unacked.bytes;
+    h3->throttled -= stream->throttled;
     mq_queue_clear(&stream->unacked, h3->base.pool);
     mq_link_remove(&stream->link);
     mq_link_remove(&stream->in_datagrams);
@@ -99,9 +100,10 @@ static bool is_throttled(const mq_h3_session *h3) {
 }
 
 void mq_h3_unthrottle(mq_h3_session *h3) {
-    if (is_throttled(h3)) {
+    if (h3->throttled == 0 || is_throttled(h3)) {
         return;
     }
+    h3->throttled = 0;
     for (mq_link *link = h3->streams.next; link != &h3->streams; link = link->next) {
         mq_h3_stream *stream = MQ_MEMBER(link, mq_h3_stream, link);
         if (stream->throttled) {
@@ -113,11 +115,17 @@ void mq_h3_unthrottle(mq_h3_session *h3) {
 
 /* --- nghttp3 reports ------------------------------------------------------------------------ */
 
+/* Resets of ours that the client's requests cause count as its own (CVE-2025-8671). */
+static int count_own_reset(mq_h3_session *h3) {
+    return mq_h3_count_reset(h3) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+}
+
 static int on_begin_headers(nghttp3_conn *ng, int64_t id, void *user, void *stream_user) {
     mq_h3_session *h3 = user;
     mq_h3_stream *stream = mq_h3_find(h3, id);
     (void)stream_user;
     if (!stream || !mq_head_begin(&stream->head, h3->base.allocator, id)) {
+        mq_h3_close(h3, NGHTTP3_H3_INTERNAL_ERROR, MASQUE_ERR_NO_MEMORY);
         return NGHTTP3_ERR_CALLBACK_FAILURE;
     }
     return nghttp3_conn_set_stream_user_data(ng, id, stream);
@@ -139,6 +147,7 @@ static int on_header(nghttp3_conn *ng, int64_t id, int32_t token, nghttp3_rcbuf 
                        (const char *)value_bytes.base, value_bytes.len)) {
         mq_h3_end_head(h3, stream);
         abort_stream(h3, id, NGHTTP3_H3_EXCESSIVE_LOAD);
+        return count_own_reset(h3);
     }
     return 0;
 }
@@ -178,13 +187,19 @@ static int on_data(nghttp3_conn *ng, int64_t id, const uint8_t *bytes, size_t le
         mq_quic_credit(h3->quic, -1, length); /* of a stream that was refused */
         return 0;
     }
-    stream->stream->untaken += length;
-    if (!h3->base.events->bytes(h3->base.owner, stream->stream, bytes, length)) {
-        /* At once, or what follows would go on behind the hole. */
-        stream->stream->untaken -= length;
-        mq_quic_credit(h3->quic, -1, length);
-        mq_h3_lose_stream(h3, stream, true);
-        abort_stream(h3, id, NGHTTP3_H3_INTERNAL_ERROR);
+    while (length > 0) {
+        size_t piece = length < MQ_COPY_MAX ? length : MQ_COPY_MAX;
+        stream->stream->untaken += piece;
+        if (!h3->base.events->bytes(h3->base.owner, stream->stream, bytes, piece)) {
+            /* At once, or what follows would go on behind the hole. */
+            stream->stream->untaken -= piece;
+            mq_quic_credit(h3->quic, -1, length);
+            mq_h3_lose_stream(h3, stream, true);
+            abort_stream(h3, id, NGHTTP3_H3_INTERNAL_ERROR);
+            break;
+        }
+        bytes += piece;
+        length -= piece;
     }
     return 0;
 }
@@ -237,7 +252,7 @@ static int on_reset_stream(nghttp3_conn *ng, int64_t id, uint64_t code, void *us
         mq_h3_lose_stream(h3, stream, true);
     }
     mq_quic_reset(h3->quic, id, code);
-    return 0;
+    return count_own_reset(h3);
 }
 
 static int on_settings(nghttp3_conn *ng, const nghttp3_proto_settings *settings, void *user) {
@@ -286,6 +301,7 @@ static nghttp3_ssize on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, 
         return NGHTTP3_ERR_WOULDBLOCK;
     }
     if (is_throttled(h3)) {
+        h3->throttled += !owner->throttled;
         owner->throttled = true;
         return NGHTTP3_ERR_WOULDBLOCK;
     }
@@ -300,7 +316,8 @@ static nghttp3_ssize on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, 
         moved += slice.end - slice.start;
     }
     if (filled == 0) {
-        return NGHTTP3_ERR_CALLBACK_FAILURE; /* without memory */
+        mq_h3_close(h3, NGHTTP3_H3_INTERNAL_ERROR, MASQUE_ERR_NO_MEMORY);
+        return NGHTTP3_ERR_CALLBACK_FAILURE;
     }
     h3->base.unacked += moved;
     stream->unacked += moved;
@@ -349,19 +366,16 @@ static nghttp3_nv field_of(const char *name, const char *value) {
 }
 
 static int submit(mq_h3_session *h3, int64_t id, const mq_response *response) {
-    static const char digits[] = "0123456789";
-    unsigned code = mq_response_status(response);
-    char status[4] = {digits[code / 100 % 10], digits[code / 10 % 10], digits[code % 10], 0};
     mq_response_text values;
-    mq_field fields[MQ_RESPONSE_FIELDS_MAX];
-    size_t count = mq_response_fields(response, &values, fields);
-    nghttp3_nv headers[MQ_RESPONSE_FIELDS_MAX + 1] = {field_of(":status", status)};
+    mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1];
+    size_t count = mq_response_fields_with_status(response, &values, fields);
+    nghttp3_nv headers[MQ_RESPONSE_FIELDS_MAX + 1];
     for (size_t i = 0; i < count; i++) {
-        headers[i + 1] = field_of(fields[i].name, fields[i].value);
+        headers[i] = field_of(fields[i].name, fields[i].value);
     }
     const nghttp3_data_reader reader = {.read_data = on_read};
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
-    return nghttp3_conn_submit_response(h3->ng, id, headers, count + 1, tunnel ? &reader : NULL);
+    return nghttp3_conn_submit_response(h3->ng, id, headers, count, tunnel ? &reader : NULL);
 }
 
 static int h3_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
@@ -473,29 +487,13 @@ static const nghttp3_callbacks CALLBACKS = {
     .recv_settings2 = on_settings,
 };
 
-static void *memory_malloc(size_t size, void *user) {
-    return mq_alloc(user, size);
-}
-
-static void memory_free(void *memory, void *user) {
-    mq_free(user, memory);
-}
-
-static void *memory_calloc(size_t count, size_t size, void *user) {
-    return count > SIZE_MAX / size ? NULL : mq_zalloc(user, count * size);
-}
-
-static void *memory_realloc(void *memory, size_t size, void *user) {
-    return mq_resize(user, memory, size);
-}
-
 static int start(mq_h3_session *h3) {
     const masque_limits *limits = h3->base.limits;
     h3->memory = (nghttp3_mem){.user_data = (void *)(uintptr_t)h3->base.allocator,
-                               .malloc = memory_malloc,
-                               .free = memory_free,
-                               .calloc = memory_calloc,
-                               .realloc = memory_realloc};
+                               .malloc = mq_library_malloc,
+                               .free = mq_library_free,
+                               .calloc = mq_library_calloc,
+                               .realloc = mq_library_realloc};
     nghttp3_settings settings;
     nghttp3_settings_default(&settings);
     settings.max_field_section_size = limits->header_bytes_max;
@@ -525,15 +523,7 @@ mq_session *mq_h3_new(const mq_session_setup *setup, mq_quic *quic) {
     if (!h3) {
         return NULL;
     }
-    h3->base = (mq_session){
-        .ops = &H3_OPS,
-        .events = setup->events,
-        .owner = setup->owner,
-        .allocator = setup->allocator,
-        .limits = setup->limits,
-        .pool = setup->pool,
-        .has_streams = true,
-    };
+    h3->base = mq_session_base(&H3_OPS, setup, true);
     h3->quic = quic;
     h3->newest = -1;
     h3->windows.limits = setup->limits;

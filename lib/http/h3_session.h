@@ -54,6 +54,7 @@ typedef struct mq_h3_session {
     mq_link datagrams;
     int64_t newest; /* the highest stream that was opened, or -1 */
     mq_windows windows;
+    size_t throttled; /* streams that wait for acknowledgements */
     mq_bucket resets;
     mq_early_datagram early[MQ_EARLY_DATAGRAMS];
     size_t early_bytes;

@@ -73,8 +73,12 @@ static int on_reset(void *owner, int64_t id, uint64_t code) {
 static int on_stopped(void *owner, int64_t id, uint64_t code) {
     mq_h3_session *h3 = owner;
     mq_h3_stream *stream = mq_h3_find(h3, id);
-    if (h3->dead || !stream) {
+    if (h3->dead) {
         return 0;
+    }
+    if (!stream) {
+        /* RFC 9114 6.2.1: none of our own streams may be stopped. */
+        return id & 1 ? mq_h3_close(h3, NGHTTP3_H3_CLOSED_CRITICAL_STREAM, MASQUE_ERR_PROTOCOL) : 0;
     }
     nghttp3_conn_shutdown_stream_write(h3->ng, id);
     bool in_order = code == MQ_H3_NO_ERROR;

@@ -90,3 +90,10 @@ size_t mq_response_fields(const mq_response *response, mq_response_text *text,
     }
     return count;
 }
+
+size_t mq_response_fields_with_status(const mq_response *response, mq_response_text *text,
+                                      mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1]) {
+    snprintf(text->status, sizeof text->status, "%u", mq_response_status(response) % 1000);
+    fields[0] = (mq_field){.name = ":status", .value = text->status};
+    return 1 + mq_response_fields(response, text, fields + 1);
+}

@@ -62,6 +62,7 @@ typedef struct mq_field {
 
 /* Room for the texts of one response. */
 typedef struct mq_response_text {
+    char status[4];
     char server_timing[128];
     char proxy_status[128];
 } mq_response_text;
@@ -73,6 +74,10 @@ const char *mq_status_reason(unsigned status);
 
 /* Fills FIELDS, whose values point into TEXT or are static; returns how many. */
 size_t mq_response_fields(const mq_response *response, mq_response_text *text, mq_field fields[MQ_RESPONSE_FIELDS_MAX]);
+
+/* The same behind :status, as HTTP/2 and 3 begin a response (RFC 9113 8.3.2, RFC 9114 4.3.2). */
+size_t mq_response_fields_with_status(const mq_response *response, mq_response_text *text,
+                                      mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1]);
 
 /* The Proxy-Status error type of a refusal, for logs; NULL for NONE. */
 const char *mq_refusal_type(mq_refusal refusal);

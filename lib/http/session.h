@@ -32,7 +32,7 @@ typedef struct mq_stream {
     mq_queue outgoing; /* bytes for the client */
     bool outgoing_end; /* nothing follows them */
     bool datagrams;    /* outgoing holds DATAGRAM capsules as wire/capsule.h writes them, each in one piece */
-    bool end_sent;     /* the end was handed to TLS */
+    bool end_sent;     /* the end was handed to TLS, or to QUIC */
 } mq_stream;
 
 /* What a session tells its owner. STREAM is one the owner gave to `request`. */
@@ -44,7 +44,7 @@ typedef struct mq_session_events {
     bool (*request)(void *owner, int64_t id, const mq_request *request, mq_refusal refusal);
     /* Tunnel bytes. False without memory: the session resets the stream. */
     bool (*data)(void *owner, mq_stream *stream, mq_block *block, uint32_t start, uint32_t end);
-    /* The same from a session whose bytes are in no block: they are copied. */
+    /* The same from a session whose bytes are in no block: LENGTH <= MQ_COPY_MAX, copied all or not at all. */
     bool (*bytes)(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length);
     /* An HTTP datagram (RFC 9297 2) for STREAM came, context ID and all. */
     void (*datagram)(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length);
@@ -125,6 +125,17 @@ typedef struct mq_session_setup {
     const masque_limits *limits; /* lives as long as the session */
     mq_pool *pool;
 } mq_session_setup;
+
+/* What every kind's own part is put behind. */
+static inline mq_session mq_session_base(const mq_session_ops *ops, const mq_session_setup *setup, bool has_streams) {
+    return (mq_session){.ops = ops,
+                        .events = setup->events,
+                        .owner = setup->owner,
+                        .allocator = setup->allocator,
+                        .limits = setup->limits,
+                        .pool = setup->pool,
+                        .has_streams = has_streams};
+}
 
 /* NULL without memory. */
 mq_session *mq_h1_new(const mq_session_setup *setup);

@@ -177,7 +177,6 @@ static int on_handshake_done(ngtcp2_conn *ng, void *user) {
     }
     mq_cid_table_remove(&quic->setup.endpoint->table, &quic->client_dcid, quic->setup.owner);
     quic->state = quic->state == MQ_QUIC_HANDSHAKE ? MQ_QUIC_OPEN : quic->state;
-    quic->validated = true;
     send_address_token(quic);
     return told(quic->setup.opened(quic->setup.owner));
 }
@@ -272,22 +271,6 @@ static const ngtcp2_callbacks CALLBACKS = {
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-static void *memory_malloc(size_t size, void *user) {
-    return mq_alloc(user, size);
-}
-
-static void memory_free(void *memory, void *user) {
-    mq_free(user, memory);
-}
-
-static void *memory_calloc(size_t count, size_t size, void *user) {
-    return count > SIZE_MAX / size ? NULL : mq_zalloc(user, count * size);
-}
-
-static void *memory_realloc(void *memory, size_t size, void *user) {
-    return mq_resize(user, memory, size);
-}
-
 static ngtcp2_settings settings_of(const mq_quic_setup *setup, const mq_quic_initial *initial, masque_time now) {
     const masque_limits *limits = setup->limits;
     ngtcp2_settings settings;
@@ -306,7 +289,7 @@ static ngtcp2_settings settings_of(const mq_quic_setup *setup, const mq_quic_ini
     settings.glitch_ratelim_rate = limits->glitches_rate;
     settings.ack_thresh = ACK_THRESHOLD;
     settings.rand_ctx.native_handle = (void *)(uintptr_t)setup->endpoint->runtime;
-    if (initial->token_state == MQ_TOKEN_RETRY || initial->token_state == MQ_TOKEN_ADDRESS) {
+    if (mq_initial_is_validated(initial)) {
         settings.token = initial->token;
         settings.tokenlen = initial->token_length;
         settings.token_type =
@@ -342,10 +325,10 @@ static int start_ngtcp2(mq_quic *quic, const mq_quic_initial *initial, const mas
     mq_quic_endpoint *endpoint = quic->setup.endpoint;
     const masque_allocator *allocator = &endpoint->runtime->allocator;
     quic->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)allocator,
-                                .malloc = memory_malloc,
-                                .free = memory_free,
-                                .calloc = memory_calloc,
-                                .realloc = memory_realloc};
+                                .malloc = mq_library_malloc,
+                                .free = mq_library_free,
+                                .calloc = mq_library_calloc,
+                                .realloc = mq_library_realloc};
     mq_cid scid;
     mq_quic_path path;
     if (mq_cid_make(quic->setup.keys, &endpoint->self, endpoint->runtime, &scid)) {
@@ -395,7 +378,6 @@ int mq_quic_new(mq_quic **out, const mq_quic_setup *setup, const mq_quic_initial
     quic->setup = *setup;
     quic->client_dcid = initial->dcid;
     quic->now = now;
-    quic->validated = initial->token_state == MQ_TOKEN_RETRY || initial->token_state == MQ_TOKEN_ADDRESS;
     ngtcp2_ccerr_default(&quic->close);
     int error = start_ngtcp2(quic, initial, from, now);
     if (!error) {
@@ -448,10 +430,6 @@ int mq_quic_error(const mq_quic *quic) {
 
 bool mq_quic_is_resumed(const mq_quic *quic) {
     return wolfSSL_session_reused(quic->ssl) == 1;
-}
-
-bool mq_quic_is_validated(const mq_quic *quic) {
-    return quic->validated;
 }
 
 /* --- input ------------------------------------------------------------------------------------ */

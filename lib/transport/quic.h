@@ -90,8 +90,6 @@ mq_quic_state mq_quic_state_of(const mq_quic *quic);
 /* Why it is closing or draining: a masque_error; 0 after an orderly end. */
 int mq_quic_error(const mq_quic *quic);
 bool mq_quic_is_resumed(const mq_quic *quic);
-/* True once the client is known to receive at its address. */
-bool mq_quic_is_validated(const mq_quic *quic);
 
 /* Takes one UDP payload of FROM's path. */
 void mq_quic_input(mq_quic *quic, const masque_packets *from, const uint8_t *bytes, size_t length, masque_time now);

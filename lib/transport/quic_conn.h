@@ -21,7 +21,6 @@ struct mq_quic {
     ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
     bool close_chosen;  /* `close` is set */
     bool close_due;
-    bool validated;
     bool datagrams_first; /* in the next packet: they and streams take turns */
     mq_cid client_dcid;   /* as of the first packet; in the table until the handshake is done */
     uint8_t *goodbye;     /* the packet with CONNECTION_CLOSE */

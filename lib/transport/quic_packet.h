@@ -49,6 +49,11 @@ typedef struct mq_quic_initial {
     size_t token_length;
 } mq_quic_initial;
 
+/* Does the client receive at its address? */
+static inline bool mq_initial_is_validated(const mq_quic_initial *initial) {
+    return initial->token_state == MQ_TOKEN_RETRY || initial->token_state == MQ_TOKEN_ADDRESS;
+}
+
 /* False: it is no first packet of a client. FROM gives the address that tokens are for. */
 bool mq_quic_read_initial(mq_quic_initial *initial, const mq_quic_keys *keys, const masque_address *from,
                           const uint8_t *bytes, size_t length, masque_time now);
