@@ -313,7 +313,9 @@ static void on_timer(mq_timer *timer, masque_time now) {
         mq_conn_settle(conn);
         return;
     }
-    masque_time waiting_since = conn->state == MQ_CONN_CLOSING ? conn->since : conn->output_since;
+    /* One that is told to go may have stopped reading long before. */
+    masque_time waiting_since =
+        conn->state == MQ_CONN_CLOSING ? earlier(conn->since, conn->output_since) : conn->output_since;
     bool stalled = waiting_since != MASQUE_NEVER && now - waiting_since >= stall;
     bool handshake_late = conn->state == MQ_CONN_HANDSHAKE && !conn->over_quic && conn_due(conn) <= now;
     bool lingered = conn->state == MQ_CONN_LINGER && conn_due(conn) <= now;

@@ -292,6 +292,25 @@ static void test_reset_behind_fin(void **state) {
     }
 }
 
+/* Bytes wait for a client long before the proxy tells it to go: the write stall
+   limit counts from the bytes, and is due once, not again and again. */
+static void test_goodbye_to_one_that_stopped_reading(void **state) {
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 4});
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2", .pipe = 4096, .window = 1000000});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET PORT});
+    sim_settle(w);
+    sim_raw_send(c, "\0\0\x09\x01\x04\0\0\0\x03", 9); /* HEADERS that never come: its time is up after 10 s */
+    sim_settle(w);
+    c->deaf = true;
+    t->target->source = 200000;
+    sim_advance(w, 29 * MASQUE_SECOND);
+    SIM_CHECK(w, !c->ended && t->target->ended, "not told to go, or ended early");
+    sim_advance(w, 2 * MASQUE_SECOND);
+    SIM_CHECK(w, c->ended && c->end_reset, "not ended");
+    sim_world_close(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matrix),
@@ -301,6 +320,7 @@ int main(void) {
         cmocka_unit_test(test_client_leaves_while_dialing),
         cmocka_unit_test(test_bytes_outlive_their_client),
         cmocka_unit_test(test_reset_behind_fin),
+        cmocka_unit_test(test_goodbye_to_one_that_stopped_reading),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }
