@@ -3,6 +3,12 @@
 #include <assert.h>
 #include <string.h>
 
+/* A queue's first ring, and what it is while it waits for the next queue. */
+union mq_ring {
+    mq_slice slices[MQ_RING_FIRST];
+    mq_ring *next;
+};
+
 void mq_pool_init(mq_pool *pool, const masque_allocator *allocator) {
     *pool = (mq_pool){.allocator = allocator};
 }
@@ -15,6 +21,12 @@ void mq_pool_free(mq_pool *pool) {
         mq_free(pool->allocator, block);
     }
     pool->spare_count = 0;
+    while (pool->rings) {
+        mq_ring *ring = pool->rings;
+        pool->rings = ring->next;
+        mq_free(pool->allocator, ring);
+    }
+    pool->ring_count = 0;
 }
 
 void *mq_pool_resize(mq_pool *pool, void *memory, size_t from, size_t to) {
@@ -80,19 +92,44 @@ static mq_slice *slice_at(const mq_queue *queue, uint32_t index) {
     return &queue->slices[(queue->head + index) & (queue->capacity - 1)];
 }
 
+static mq_slice *ring_new(mq_pool *pool, uint32_t capacity) {
+    mq_ring *ring = pool->rings;
+    if (capacity > MQ_RING_FIRST) {
+        return mq_alloc(pool->allocator, capacity * sizeof(mq_slice));
+    }
+    if (ring) {
+        pool->rings = ring->next;
+        pool->ring_count--;
+    } else {
+        ring = mq_alloc(pool->allocator, sizeof *ring);
+    }
+    return ring ? ring->slices : NULL;
+}
+
+static void ring_del(mq_pool *pool, mq_slice *slices, uint32_t capacity) {
+    mq_ring *ring = (mq_ring *)slices;
+    if (capacity != MQ_RING_FIRST || pool->ring_count == MQ_POOL_RINGS_MAX) {
+        mq_free(pool->allocator, slices);
+        return;
+    }
+    ring->next = pool->rings;
+    pool->rings = ring;
+    pool->ring_count++;
+}
+
 static int make_room(mq_queue *queue, mq_pool *pool) {
     if (queue->count < queue->capacity) {
         return 0;
     }
-    uint32_t capacity = queue->capacity ? queue->capacity * 2 : 4;
-    mq_slice *slices = mq_alloc(pool->allocator, capacity * sizeof *slices);
+    uint32_t capacity = queue->capacity ? queue->capacity * 2 : MQ_RING_FIRST;
+    mq_slice *slices = ring_new(pool, capacity);
     if (!slices) {
         return MASQUE_ERR_NO_MEMORY;
     }
     for (uint32_t i = 0; i < queue->count; i++) {
         slices[i] = *slice_at(queue, i);
     }
-    mq_free(pool->allocator, queue->slices);
+    ring_del(pool, queue->slices, queue->capacity);
     queue->slices = slices;
     queue->capacity = capacity;
     queue->head = 0;
@@ -100,7 +137,7 @@ static int make_room(mq_queue *queue, mq_pool *pool) {
 }
 
 static void give_back_ring(mq_queue *queue, mq_pool *pool) {
-    mq_free(pool->allocator, queue->slices);
+    ring_del(pool, queue->slices, queue->capacity);
     *queue = (mq_queue){.slices = NULL};
 }
 

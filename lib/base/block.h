@@ -28,6 +28,10 @@
 #define MQ_SMALL_MAX 1024u
 /* Blocks a pool keeps for reuse: 1 MiB. */
 #define MQ_POOL_SPARE_MAX 64u
+/* Slices of a queue's first ring, and such rings a pool keeps for reuse: 4 KiB. A queue that
+   is empty between bursts then allocates nothing for each. */
+#define MQ_RING_FIRST 4u
+#define MQ_POOL_RINGS_MAX 64u
 
 typedef struct mq_block {
     struct mq_block *next; /* in the pool */
@@ -37,12 +41,16 @@ typedef struct mq_block {
     uint8_t bytes[];
 } mq_block;
 
+typedef union mq_ring mq_ring;
+
 typedef struct mq_pool {
     const masque_allocator *allocator;
     mq_block *spare;
     size_t spare_count; /* <= MQ_POOL_SPARE_MAX */
-    size_t live;        /* blocks in use */
-    size_t live_bytes;  /* their memory, and mq_pool_resize()'s */
+    mq_ring *rings;
+    size_t ring_count; /* <= MQ_POOL_RINGS_MAX */
+    size_t live;       /* blocks in use */
+    size_t live_bytes; /* their memory, and mq_pool_resize()'s */
 } mq_pool;
 
 void mq_pool_init(mq_pool *pool, const masque_allocator *allocator);
@@ -97,9 +105,14 @@ void mq_queue_extend_tail(mq_queue *queue, uint32_t length);
 /* Fills at most COUNT pieces from the front; returns how many. */
 size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count);
 
+/* The slice at INDEX < count, from the front. */
+static inline const mq_slice *mq_queue_at(const mq_queue *queue, uint32_t index) {
+    return &queue->slices[(queue->head + index) & (queue->capacity - 1)];
+}
+
 /* The first slice, or NULL. */
 static inline const mq_slice *mq_queue_first(const mq_queue *queue) {
-    return queue->count ? &queue->slices[queue->head] : NULL;
+    return queue->count ? mq_queue_at(queue, 0) : NULL;
 }
 
 /* Moves the first slice of FROM to the end of TO. 0 or MASQUE_ERR_NO_MEMORY (nothing moved). */

@@ -205,7 +205,7 @@ static void test_drop(void **state) {
     assert_null(mq_queue_first(&queue));
     assert_null(queue.slices);
     assert_int_equal(pool.live, 0);
-    assert_int_equal(memory.pieces, pool.spare_count);
+    assert_int_equal(memory.pieces, pool.spare_count + pool.ring_count);
     mq_queue_drop(&queue, &pool, 0);
     mq_queue_clear(&queue, &pool);
 }
@@ -268,6 +268,37 @@ static void test_memory_is_bounded(void **state) {
 }
 
 /* Nothing is appended, no reference taken, and the queue goes on working. */
+/* A queue that fills and empties again and again lives on what the pool has kept. */
+static void test_bursts_allocate_nothing(void **state) {
+    (void)state;
+    mq_queue queue = {.slices = NULL};
+    uint8_t bytes[MQ_COPY_MAX] = {0};
+    size_t calls = 0;
+    for (int round = 0; round < 100; round++) {
+        calls = round == 1 ? memory.calls : calls;
+        for (int i = 0; i < 12; i++) {
+            assert_int_equal(mq_queue_copy(&queue, &pool, bytes, sizeof bytes), 0);
+        }
+        mq_queue_drop(&queue, &pool, queue.bytes);
+        assert_null(queue.slices);
+    }
+    assert_int_equal(memory.calls, calls);
+}
+
+/* And it keeps a bounded number of rings. */
+static void test_spare_rings_are_bounded(void **state) {
+    (void)state;
+    static mq_queue queues[2 * MQ_POOL_RINGS_MAX];
+    for (size_t i = 0; i < COUNT(queues); i++) {
+        assert_int_equal(mq_queue_copy(&queues[i], &pool, (const uint8_t *)"x", 1), 0);
+    }
+    for (size_t i = 0; i < COUNT(queues); i++) {
+        mq_queue_clear(&queues[i], &pool);
+    }
+    assert_int_equal(pool.ring_count, MQ_POOL_RINGS_MAX);
+    assert_int_equal(memory.pieces, MQ_POOL_RINGS_MAX);
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     mq_queue queue = {.slices = NULL};
@@ -387,6 +418,8 @@ int main(void) {
         TEST(test_drop_several),
         TEST(test_pieces_are_bounded),
         TEST(test_memory_is_bounded),
+        TEST(test_bursts_allocate_nothing),
+        TEST(test_spare_rings_are_bounded),
         TEST(test_no_memory),
         TEST(test_against_arrays),
     };
