@@ -88,10 +88,6 @@ void mq_block_release(mq_pool *pool, mq_block *block) {
     pool->spare_count++;
 }
 
-static mq_slice *slice_at(const mq_queue *queue, uint32_t index) {
-    return &queue->slices[(queue->head + index) & (queue->capacity - 1)];
-}
-
 static mq_slice *ring_new(mq_pool *pool, uint32_t capacity) {
     mq_ring *ring = pool->rings;
     if (capacity > MQ_RING_FIRST) {
@@ -127,7 +123,7 @@ static int make_room(mq_queue *queue, mq_pool *pool) {
         return MASQUE_ERR_NO_MEMORY;
     }
     for (uint32_t i = 0; i < queue->count; i++) {
-        slices[i] = *slice_at(queue, i);
+        slices[i] = *mq_queue_at(queue, i);
     }
     ring_del(pool, queue->slices, queue->capacity);
     queue->slices = slices;
@@ -152,7 +148,7 @@ int mq_queue_push(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t star
     if (make_room(queue, pool)) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    *slice_at(queue, queue->count++) = (mq_slice){.block = block, .start = start, .end = end};
+    *mq_queue_at(queue, queue->count++) = (mq_slice){.block = block, .start = start, .end = end};
     queue->bytes += end - start;
     return 0;
 }
@@ -161,45 +157,51 @@ mq_block *mq_queue_open_tail(const mq_queue *queue) {
     if (!queue->count) {
         return NULL;
     }
-    const mq_slice *last = slice_at(queue, queue->count - 1);
+    const mq_slice *last = mq_queue_at(queue, queue->count - 1);
     mq_block *block = last->block;
     bool ours = block->references == 1 && block->used == last->end && block->used < block->capacity;
     return ours ? block : NULL;
 }
 
 bool mq_queue_ends_with(const mq_queue *queue, const mq_block *block) {
-    const mq_slice *last = queue->count ? slice_at(queue, queue->count - 1) : NULL;
+    const mq_slice *last = queue->count ? mq_queue_at(queue, queue->count - 1) : NULL;
     return last && last->block == block && last->end == block->used;
 }
 
 void mq_queue_extend_tail(mq_queue *queue, uint32_t length) {
-    mq_slice *last = slice_at(queue, queue->count - 1);
+    mq_slice *last = mq_queue_at(queue, queue->count - 1);
     assert(last->block->used == last->end && length <= last->block->capacity - last->end);
     last->block->used += length;
     last->end += length;
     queue->bytes += length;
 }
 
-/* Copies behind the last slice, in a block of the queue's own. */
-int mq_queue_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length) {
+uint8_t *mq_queue_extend(mq_queue *queue, mq_pool *pool, uint32_t length, bool may_be_small) {
     mq_block *tail = mq_queue_open_tail(queue);
     if (tail && tail->capacity - tail->used >= length) {
-        memcpy(tail->bytes + tail->used, bytes, length);
         mq_queue_extend_tail(queue, length);
-        return 0;
+        return tail->bytes + tail->used - length;
     }
-    bool small = queue->count == 0 && length <= MQ_SMALL_MAX;
+    bool small = may_be_small && queue->count == 0 && length <= MQ_SMALL_MAX;
     mq_block *own = small ? mq_block_new_small(pool, length) : mq_block_new(pool);
     if (!own) {
+        return NULL;
+    }
+    own->used = MQ_BLOCK_HEADROOM + length;
+    if (mq_queue_push(queue, pool, own, MQ_BLOCK_HEADROOM, own->used)) {
+        mq_block_release(pool, own);
+        return NULL;
+    }
+    return own->bytes + MQ_BLOCK_HEADROOM;
+}
+
+int mq_queue_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length) {
+    uint8_t *room = mq_queue_extend(queue, pool, length, true);
+    if (!room) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    memcpy(own->bytes + MQ_BLOCK_HEADROOM, bytes, length);
-    own->used = MQ_BLOCK_HEADROOM + length;
-    int error = mq_queue_push(queue, pool, own, MQ_BLOCK_HEADROOM, own->used);
-    if (error) {
-        mq_block_release(pool, own);
-    }
-    return error;
+    memcpy(room, bytes, length);
+    return 0;
 }
 
 int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end) {
@@ -217,7 +219,7 @@ int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t st
 size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count) {
     size_t filled = 0;
     while (filled < count && filled < queue->count) {
-        const mq_slice *slice = slice_at(queue, (uint32_t)filled);
+        const mq_slice *slice = mq_queue_at(queue, (uint32_t)filled);
         pieces[filled++] =
             (masque_iovec){.base = slice->block->bytes + slice->start, .length = slice->end - slice->start};
     }
@@ -225,7 +227,7 @@ size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count
 }
 
 int mq_queue_move(mq_queue *to, mq_queue *from, mq_pool *pool) {
-    const mq_slice slice = *slice_at(from, 0);
+    const mq_slice slice = *mq_queue_at(from, 0);
     slice.block->references++;
     if (mq_queue_push(to, pool, slice.block, slice.start, slice.end)) {
         slice.block->references--;
@@ -239,7 +241,7 @@ void mq_queue_drop(mq_queue *queue, mq_pool *pool, size_t length) {
     assert(length <= queue->bytes);
     queue->bytes -= length;
     while (length > 0) {
-        mq_slice *slice = slice_at(queue, 0);
+        mq_slice *slice = mq_queue_at(queue, 0);
         uint32_t have = slice->end - slice->start;
         if (have > length) {
             slice->start += (uint32_t)length;

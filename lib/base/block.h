@@ -88,6 +88,11 @@ void mq_queue_clear(mq_queue *queue, mq_pool *pool);
    Returns 0 or MASQUE_ERR_NO_MEMORY (nothing appended). */
 int mq_queue_append(mq_queue *queue, mq_pool *pool, mq_block *block, uint32_t start, uint32_t end);
 
+/* Appends LENGTH <= MQ_BLOCK_PAYLOAD bytes in one piece, in a block of the queue's own, for the
+   caller to write; NULL without memory (nothing appended). MAY_BE_SMALL: that block needs no room
+   for more. */
+uint8_t *mq_queue_extend(mq_queue *queue, mq_pool *pool, uint32_t length, bool may_be_small);
+
 /* Appends a copy of LENGTH <= MQ_COPY_MAX bytes. */
 int mq_queue_copy(mq_queue *queue, mq_pool *pool, const uint8_t *bytes, uint32_t length);
 
@@ -105,8 +110,8 @@ void mq_queue_extend_tail(mq_queue *queue, uint32_t length);
 /* Fills at most COUNT pieces from the front; returns how many. */
 size_t mq_queue_pieces(const mq_queue *queue, masque_iovec *pieces, size_t count);
 
-/* The slice at INDEX < count, from the front. */
-static inline const mq_slice *mq_queue_at(const mq_queue *queue, uint32_t index) {
+/* The place of slice INDEX < capacity, from the front. */
+static inline mq_slice *mq_queue_at(const mq_queue *queue, uint32_t index) {
     return &queue->slices[(queue->head + index) & (queue->capacity - 1)];
 }
 

@@ -3,29 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
-/* Room for SIZE bytes in one piece behind the last; NULL without memory. */
-static uint8_t *extend(mq_queue *queue, mq_pool *pool, size_t size) {
-    mq_block *tail = mq_queue_open_tail(queue);
-    if (tail && tail->capacity - tail->used >= size) {
-        mq_queue_extend_tail(queue, (uint32_t)size);
-        return tail->bytes + tail->used - size;
-    }
-    mq_block *block = mq_block_new(pool);
-    if (!block) {
-        return NULL;
-    }
-    block->used = MQ_BLOCK_HEADROOM + (uint32_t)size;
-    if (mq_queue_push(queue, pool, block, MQ_BLOCK_HEADROOM, block->used)) {
-        mq_block_release(pool, block);
-        return NULL;
-    }
-    return block->bytes + MQ_BLOCK_HEADROOM;
-}
-
 int mq_datagrams_add(mq_queue *queue, mq_pool *pool, const uint8_t *payload, size_t length) {
     assert(length <= MQ_DATAGRAM_PAYLOAD_MAX);
     size_t head = mq_capsule_head_length(length);
-    uint8_t *at = extend(queue, pool, head + length);
+    uint8_t *at = mq_queue_extend(queue, pool, (uint32_t)(head + length), false);
     if (!at) {
         return MASQUE_ERR_NO_MEMORY;
     }

@@ -8,23 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "unit.h"
-
-static unit_memory memory;
-static mq_pool pool;
-
-static int set_up(void **state) {
-    (void)state;
-    unit_memory_init(&memory);
-    mq_pool_init(&pool, &memory.allocator);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    mq_pool_free(&pool);
-    return memory.pieces == 0 ? 0 : -1;
-}
+#include "unit_pool.h"
 
 /* A block whose first USED bytes count up from FIRST. */
 static mq_block *make_block(uint8_t first, uint32_t used) {
@@ -404,8 +388,6 @@ static void test_against_arrays(void **state) {
     mq_queue_clear(&queues[1], &pool);
     assert_int_equal(pool.live, 0);
 }
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

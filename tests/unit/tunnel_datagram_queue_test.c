@@ -7,25 +7,7 @@
 
 #include <string.h>
 
-#include "unit.h"
-
-static unit_memory memory;
-static mq_pool pool;
-
-static int set_up(void **state) {
-    (void)state;
-    unit_memory_init(&memory);
-    mq_pool_init(&pool, &memory.allocator);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    mq_pool_free(&pool);
-    return memory.pieces == 0 ? 0 : -1;
-}
-
-#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#include "unit_pool.h"
 
 /* A datagram's bytes follow from its number. */
 static size_t length_of(unsigned number) {

@@ -110,9 +110,8 @@ static void test_rows(void **state) {
         if (error == 0) {
             mq_authority_format(&target, text, sizeof text);
         }
-        if ((error == 0) != (row->expected != NULL) || (error == 0 && strcmp(text, row->expected) != 0)) {
-            fail_msg("%s: got %s", row->path, error ? "no match" : text);
-        }
+        CHECK(row->path, (error == 0) == (row->expected != NULL));
+        CHECK(row->path, error != 0 || strcmp(text, row->expected) == 0);
     }
 }
 
