@@ -89,6 +89,15 @@ int socket_listen(const masque_address *address, bool shared, mqd_message *messa
     return bind_socket(address, SOCK_STREAM, shared, message);
 }
 
+/* Never fragments (RFC 9298 5), and reads and writes in bursts. */
+static void tune_udp(int fd) {
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
+}
+
 int socket_bind_udp(const masque_address *address, bool shared, mqd_message *message) {
     int fd = bind_socket(address, SOCK_DGRAM, shared, message);
     if (fd < 0) {
@@ -97,13 +106,9 @@ int socket_bind_udp(const masque_address *address, bool shared, mqd_message *mes
     /* An IPv6 socket may carry IPv4 as well; for an IPv4 socket IPv6's options fail, harmlessly. */
     set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
     set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
-    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-    set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
-    set_option(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
+    tune_udp(fd);
     return fd;
 }
 
@@ -159,17 +164,18 @@ static masque_dial_result result_of(int error) {
     }
 }
 
-int socket_connect(const masque_address *address, const masque_address *source, bool *pending,
-                   masque_dial_result *result) {
+int socket_connect(const masque_event *dial, bool *pending, masque_dial_result *result) {
+    const masque_address *source = &dial->source;
+    bool udp = dial->transport == MASQUE_TRANSPORT_UDP;
     struct sockaddr_storage storage;
     *pending = false;
-    socklen_t length = address_to_sockaddr(address, &storage);
-    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t length = address_to_sockaddr(&dial->address, &storage);
+    int fd = socket(storage.ss_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         *result = result_of(errno);
         return -1;
     }
-    socket_tune(fd);
+    (udp ? tune_udp : socket_tune)(fd);
     if (source->family != MASQUE_FAMILY_NONE) {
         struct sockaddr_storage from;
         socklen_t from_length = address_to_sockaddr(source, &from);

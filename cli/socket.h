@@ -24,11 +24,10 @@ int socket_bind_udp(const masque_address *address, bool shared, mqd_message *mes
    addresses, and PACKETS' local address becomes one then. Returns its length. */
 socklen_t udp_peer(struct sockaddr_storage *to, masque_packets *packets, uint8_t family);
 
-/* A socket that connects to ADDRESS, from SOURCE unless its family is NONE. -1 with
+/* A socket that connects to where DIAL says, by its transport, from its source unless that has no family. -1 with
    *RESULT set when it failed at once; else *RESULT is OK for a connection that is
    already there, or the answer comes when the socket is writable (*PENDING). */
-int socket_connect(const masque_address *address, const masque_address *source, bool *pending,
-                   masque_dial_result *result);
+int socket_connect(const masque_event *dial, bool *pending, masque_dial_result *result);
 
 /* What became of it: once it is writable, or was not pending. */
 masque_dial_result socket_connect_result(int fd);

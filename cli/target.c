@@ -20,6 +20,7 @@ typedef struct mqd_target {
     mqd_watched socket;
     masque_attempt_id attempt;
     masque_tunnel_id tunnel;
+    bool udp;
     bool connected;
     bool reads;
     bool writes;
@@ -104,6 +105,14 @@ static void write_target(mqd_target *target) {
     }
 }
 
+/* An error of a UDP socket is ICMP's, and read like a datagram. */
+static void move_datagrams(mqd_target *target, bool readable) {
+    if (readable) {
+        datagrams_read(&target->socket, target->tunnel);
+    }
+    target->writes = datagrams_write(&target->socket, target->tunnel);
+}
+
 static void on_closed(uv_handle_t *handle) {
     free(handle->data);
 }
@@ -136,6 +145,12 @@ static void on_target(uv_poll_t *poll, int status, int events) {
         worker_run(worker);
         return;
     }
+    if (target->udp) {
+        move_datagrams(target, !sound || events & UV_READABLE);
+        poll_target(target);
+        worker_run(worker);
+        return;
+    }
     if (!sound) {
         fail_target(target);
     } else if (events & UV_READABLE) {
@@ -151,7 +166,7 @@ static void on_target(uv_poll_t *poll, int status, int events) {
 void target_dial(mqd_worker *worker, const masque_event *event) {
     bool pending;
     masque_dial_result result;
-    int fd = socket_connect(&event->address, &event->source, &pending, &result);
+    int fd = socket_connect(event, &pending, &result);
     mqd_target *target = fd >= 0 ? calloc(1, sizeof *target) : NULL;
     if (fd >= 0 && (!target || watched_init(&target->socket, worker, fd, on_closed) != 0)) {
         free(target);
@@ -163,6 +178,7 @@ void target_dial(mqd_worker *worker, const masque_event *event) {
         masque_dialed(worker->engine, event->attempt, result, worker_now(worker));
         return;
     }
+    target->udp = event->transport == MASQUE_TRANSPORT_UDP;
     target->attempt = event->attempt;
     target->tunnel = event->tunnel;
     masque_attempt_set_user(worker->engine, event->attempt, target);
@@ -181,7 +197,11 @@ void target_event(const masque_event *event) {
         watched_close(&target->socket, true);
         return;
     case MASQUE_EVENT_TUNNEL_OUTPUT:
-        write_target(target);
+        if (target->udp) {
+            move_datagrams(target, false);
+        } else {
+            write_target(target);
+        }
         break;
     case MASQUE_EVENT_TUNNEL_INPUT:
         target->reads = true;

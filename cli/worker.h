@@ -3,7 +3,8 @@
  * sealed configuration; the main thread speaks to them through worker_send().
  *
  * worker.c: the loop, listening, commands, events. client.c: clients' sockets.
- * packets.c: UDP sockets. target.c: targets' sockets. resolver.c: names.
+ * packets.c: UDP sockets for QUIC. target.c: targets' sockets. datagrams.c: those of UDP.
+ * resolver.c: names.
  */
 #ifndef CLI_WORKER_H
 #define CLI_WORKER_H
@@ -135,6 +136,11 @@ void packets_send(mqd_worker *worker);
 /* --- target.c */
 void target_dial(mqd_worker *worker, const masque_event *event);
 void target_event(const masque_event *event);
+
+/* --- datagrams.c: the socket of a UDP tunnel. */
+void datagrams_read(const mqd_watched *socket, masque_tunnel_id tunnel);
+/* True: it is full, and is to be polled for room. */
+bool datagrams_write(mqd_watched *socket, masque_tunnel_id tunnel);
 
 /* --- resolver.c */
 mqd_resolver *resolver_new(mqd_worker *worker, const char *servers, mqd_message *message);

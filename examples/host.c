@@ -90,6 +90,7 @@ masque_config *host_config(const masque_runtime *runtime, const char *chain_path
         host_fail("configuration", "out of memory");
     }
     load_certificate(config, chain_path, key_path);
+    host_require(masque_config_set_udp_template(config, NULL), "no CONNECT-UDP"); /* these hosts dial TCP only */
     if (allow_prefix) {
         masque_target_rule rule;
         const char *reason;

@@ -49,6 +49,13 @@ MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const voi
 #define MASQUE_TICKET_KEY_LENGTH 32
 MASQUE_EXTERN int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE_TICKET_KEY_LENGTH]);
 
+/* The path of CONNECT-UDP requests, a URI Template with target_host and target_port (RFC 9298 2);
+   what stands before the path is ignored. The default is RFC 9298's,
+   "/.well-known/masque/udp/{target_host}/{target_port}/". NULL: no CONNECT-UDP, its requests are
+   answered 501; for a host that dials TCP only. MASQUE_ERR_INVALID: it is none, uses another
+   operator than ? or &, or is longer than 256 bytes. */
+MASQUE_EXTERN int masque_config_set_udp_template(masque_config *config, const char *text);
+
 /* Replaces all limits. MASQUE_ERR_INVALID: one is out of range, see
    masque_limits_check(). */
 MASQUE_EXTERN int masque_config_set_limits(masque_config *config, const masque_limits *limits);

@@ -9,7 +9,8 @@
  *   a target is readable         masque_tunnel_reserve(), readv(), masque_tunnel_commit()
  *   a target is writable         masque_tunnel_pull(), writev(), masque_tunnel_pulled()
  *   read() gave 0, or failed     masque_conn_finished(), masque_conn_failed(), and the same of tunnels
- *   packets of a UDP socket      see quic.h
+ *   a UDP target's datagrams     masque_tunnel_datagrams(), masque_tunnel_pull_datagrams()
+ *   packets of a QUIC listener   see quic.h
  *   masque_deadline() is due     masque_tick()
  *   after any call that
  *   takes NOW                    masque_next_event() until it returns false
@@ -205,6 +206,34 @@ MASQUE_EXTERN size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id 
    than was pulled. */
 MASQUE_EXTERN int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
 
+/* --- datagrams: tunnels of CONNECT-UDP (RFC 9298) ---------------------------------- */
+
+/* A tunnel whose MASQUE_EVENT_DIAL said UDP has these in place of reserve, commit, finished,
+   pull and pulled, which give MASQUE_ERR_STALE or nothing for it. Its socket is connected, so
+   that only the target's packets come, and never fragments (IP_PMTUDISC_PROBE, RFC 9298 5).
+   Payloads of more than about 16 KiB, which no path but loopback carries in one packet, are
+   dropped and counted as too big, either way. */
+
+/* Payloads from the target: BYTES holds LENGTH of them back to back, each SEGMENT long but the
+   last, as UDP_GRO gives them; SEGMENT 0: it is a single one, which may be empty. Copied. What
+   the client can't take in time is dropped, the oldest first. */
+MASQUE_EXTERN int masque_tunnel_datagrams(masque_engine *engine, masque_tunnel_id tunnel, const void *bytes,
+                                          size_t length, size_t segment, masque_time now);
+
+/* Payloads for the target, one a piece: fills at most COUNT and returns how many. 0: there is
+   none; MASQUE_EVENT_TUNNEL_OUTPUT says when. Valid until the next call for this engine. */
+MASQUE_EXTERN size_t masque_tunnel_pull_datagrams(masque_engine *engine, masque_tunnel_id tunnel,
+                                                  masque_iovec *datagrams, size_t count);
+
+/* The host is done with the first COUNT of them; TOO_BIG of these did not fit into the path's
+   packets (EMSGSIZE) and were dropped. */
+MASQUE_EXTERN int masque_tunnel_pulled_datagrams(masque_engine *engine, masque_tunnel_id tunnel, size_t count,
+                                                 size_t too_big, masque_time now);
+
+/* An ICMP error came for the target (ECONNREFUSED, EHOSTUNREACH, …). It ends a tunnel whose
+   target never answered; later it is only counted: anybody on the way can send one. */
+MASQUE_EXTERN int masque_tunnel_unreachable(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
+
 /* --- events --------------------------------------------------------------------- */
 
 typedef enum masque_event_type {
@@ -214,9 +243,9 @@ typedef enum masque_event_type {
     MASQUE_EVENT_CONN_END,      /* conn: is gone; close the socket, with a reset if `reset` */
     MASQUE_EVENT_AUTHORIZE,     /* tunnel: a method answered PENDING; text is its name */
     MASQUE_EVENT_RESOLVE,       /* tunnel: look up text, AAAA and A, and answer masque_resolved() twice */
-    MASQUE_EVENT_DIAL,          /* tunnel, attempt: connect to address from source */
+    MASQUE_EVENT_DIAL,          /* tunnel, attempt: connect to address from source, by transport */
     MASQUE_EVENT_CANCEL_DIAL,   /* attempt, whose DIAL was taken: is gone; close its socket */
-    MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes */
+    MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes, or masque_tunnel_pull_datagrams() some */
     MASQUE_EVENT_TUNNEL_INPUT,  /* tunnel: masque_tunnel_reserve() works again */
     MASQUE_EVENT_TUNNEL_FINISH, /* tunnel: all was pulled, the client ended; shutdown(SHUT_WR) */
     MASQUE_EVENT_TUNNEL_END,    /* tunnel: is gone; close the target's socket, with a reset if `reset` */
@@ -225,16 +254,17 @@ typedef enum masque_event_type {
 
 typedef struct masque_event {
     masque_event_type type;
-    masque_conn_id conn;       /* of connection events, and the connection of tunnel events */
-    masque_tunnel_id tunnel;   /* of tunnel events and DIAL */
-    masque_attempt_id attempt; /* of DIAL and CANCEL_DIAL */
-    void *user;                /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL);
-                                  NULL with AUTHORIZE, RESOLVE and DIAL */
-    masque_address address;    /* DIAL: whom to connect to */
-    masque_address source;     /* DIAL: from where; family NONE, always in this version: as the system chooses */
-    const char *text;          /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
-    bool reset;                /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
-    int error;                 /* CONN_END: a masque_error, 0 for an orderly end */
+    masque_conn_id conn;        /* of connection events, and the connection of tunnel events */
+    masque_tunnel_id tunnel;    /* of tunnel events and DIAL */
+    masque_attempt_id attempt;  /* of DIAL and CANCEL_DIAL */
+    void *user;                 /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL);
+                                   NULL with AUTHORIZE, RESOLVE and DIAL */
+    masque_address address;     /* DIAL: whom to connect to */
+    masque_address source;      /* DIAL: from where; family NONE, always in this version: as the system chooses */
+    masque_transport transport; /* DIAL: TCP or UDP */
+    const char *text;           /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
+    bool reset;                 /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
+    int error;                  /* CONN_END: a masque_error, 0 for an orderly end */
 } masque_event;
 
 /* Takes the next event into *EVENT; false when there is none. EVENT->text is valid
@@ -273,8 +303,13 @@ typedef struct masque_stats {
     uint64_t tunnels_active; /* requests and tunnels that live */
     uint64_t bytes_sent;     /* to targets */
     uint64_t bytes_received; /* from targets */
-    uint64_t buffered_bytes; /* memory that holds bytes on their way now, what is offered for the next
-                                read with it: what engine_buffer_max bounds */
+    uint64_t datagrams_sent; /* to targets */
+    uint64_t datagrams_received;
+    uint64_t datagrams_dropped;   /* a queue was full, or a target didn't answer */
+    uint64_t datagrams_too_big;   /* for the path to the client or to the target */
+    uint64_t targets_unreachable; /* masque_tunnel_unreachable() */
+    uint64_t buffered_bytes;      /* memory that holds bytes on their way now, what is offered for the next
+                                     read with it: what engine_buffer_max bounds */
 } masque_stats;
 
 /* Copies the counters. */

@@ -45,6 +45,11 @@ extern "C" {
     /* Bytes held for one tunnel in each direction before its sender must wait. 256 KiB because one                    \
        read and one write of that size cost the fewest system calls a byte; 64 KiB costs two more. */                  \
     X(tunnel_buffer_max, "tunnel-buffer", 262144, 16384, 16777216)                                                     \
+    /* CONNECT-UDP: bytes of datagrams that wait in each direction; the oldest makes room. A read brings 64 KiB. */    \
+    X(datagram_queue_max, "datagram-queue", 131072, 16384, 16777216)                                                   \
+    /* CONNECT-UDP: datagrams to a target that never sent one, then one a second (each 1,200 bytes count               \
+       as one): a proxy must not help to flood. */                                                                     \
+    X(unanswered_datagrams_max, "unanswered-datagrams", 10, 1, 1000000)                                                \
     /* HTTP/2: the largest window a stream grows to when its target keeps up: 100 ms at 1 Gbit/s. */                   \
     X(stream_window_max, "stream-window", 12582912, 65535, 1073741824)                                                 \
     /* Bytes held for all tunnels of one connection, in each direction: the sum of all HTTP/2 windows. */              \
@@ -67,6 +72,8 @@ extern "C" {
     X(handshake_timeout_ms, "handshake-timeout-ms", 10000, 100, 3600000)                                               \
     X(headers_timeout_ms, "headers-timeout-ms", 10000, 100, 3600000)                                                   \
     X(idle_timeout_ms, "idle-timeout-ms", 56000, 100, 86400000)                                                        \
+    /* CONNECT-UDP: no datagram either way (RFC 9298 3.1: two minutes or more). */                                     \
+    X(datagram_idle_timeout_ms, "datagram-idle-timeout-ms", 120000, 1000, 86400000)                                    \
     /* Bytes wait for the client and it takes none (TCP, or a closed HTTP/2 window). A target may be slow: none. */    \
     X(write_stall_timeout_ms, "write-stall-timeout-ms", 30000, 100, 86400000)                                          \
     /* A name's addresses; all dials of a request together. */                                                         \

@@ -17,6 +17,7 @@ masque_config *masque_config_new(const masque_runtime *runtime) {
     mq_preshared_init(&config->preshared, &config->runtime.allocator, hmac_key);
     mq_wipe(hmac_key, sizeof hmac_key);
     mq_targets_init(&config->targets, &config->runtime.allocator);
+    mq_uri_template_compile(&config->udp_template, MQ_TEMPLATE_DEFAULT);
     return config;
 }
 
@@ -126,6 +127,21 @@ int masque_config_set_migration(masque_config *config, bool allowed) {
     }
     config->may_migrate = allowed;
     return 0;
+}
+
+int masque_config_set_udp_template(masque_config *config, const char *text) {
+    mq_uri_template compiled;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    int error = text ? mq_uri_template_compile(&compiled, text) : 0;
+    if (!error) {
+        config->no_udp = !text;
+    }
+    if (!error && text) {
+        config->udp_template = compiled;
+    }
+    return error;
 }
 
 int masque_config_set_limits(masque_config *config, const masque_limits *limits) {

@@ -12,6 +12,7 @@
 #include "crypto/tls_context.h"
 #include "policy/targets.h"
 #include "transport/connection_id.h"
+#include "wire/uri_template.h"
 
 struct masque_config {
     masque_runtime runtime; /* its allocator filled in, without a log */
@@ -29,6 +30,8 @@ struct masque_config {
     uint32_t server_number;
     masque_congestion congestion;
     bool may_migrate;
+    mq_uri_template udp_template;
+    bool no_udp;
 };
 
 #endif

@@ -14,7 +14,7 @@ static const masque_limits *limits_of(const mq_tunnel *tunnel) {
 }
 
 static bool may_dial(const mq_tunnel *tunnel, const masque_address *address) {
-    return mq_targets_allow(&tunnel->conn->engine->setup->config->targets, address, MASQUE_TRANSPORT_TCP);
+    return mq_targets_allow(&tunnel->conn->engine->setup->config->targets, address, mq_tunnel_transport(tunnel));
 }
 
 /* --- attempts ------------------------------------------------------------------------ */
@@ -268,7 +268,8 @@ int masque_attempt_set_user(masque_engine *engine, masque_attempt_id id, void *u
 static bool is_usable(const mq_attempt *attempt, masque_dial_result result) {
     const mq_targets *targets = &attempt->engine->setup->config->targets;
     return result == MASQUE_DIAL_OK ||
-           (result == MASQUE_DIAL_OWN && mq_targets_allow_own(targets, &attempt->address, MASQUE_TRANSPORT_TCP));
+           (result == MASQUE_DIAL_OWN &&
+            mq_targets_allow_own(targets, &attempt->address, mq_tunnel_transport(attempt->tunnel)));
 }
 
 /* The tunnel has its target. 0, or MASQUE_ERR_NO_MEMORY when it is gone. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/udp_tunnel.h"
 
 #define OVERLOAD_REFUSE_PERCENT 92
 
@@ -77,7 +78,8 @@ void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
     mq_conn *conn = tunnel->conn;
     masque_engine *engine = conn->engine;
     mq_session *session = tunnel->stream.session;
-    const mq_response response = {.refusal = refusal, .timing = measure(tunnel->opening, engine->now)};
+    const mq_response response = {
+        .refusal = refusal, .udp = tunnel->udp != NULL, .timing = measure(tunnel->opening, engine->now)};
     unsigned status = mq_response_status(&response);
     assert(session);
     count_status(&engine->stats, status);
@@ -211,18 +213,38 @@ int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict
 
 /* --- requests ----------------------------------------------------------------------------- */
 
-static mq_refusal check_form(const mq_request *request, mq_authority *authority) {
-    if (request->method == MQ_METHOD_GET && request->is_upgrade && request->protocol.bytes) {
-        return MQ_REFUSAL_PROTOCOL; /* an HTTP/1.1 upgrade, of none we have */
+/* RFC 9298 3.2 and 3.4: GET with an upgrade, or extended CONNECT. */
+static bool is_upgrade(const mq_request *request) {
+    bool h1 = request->method == MQ_METHOD_GET && request->is_upgrade;
+    bool extended = request->method == MQ_METHOD_CONNECT && !request->is_upgrade;
+    return request->protocol.bytes && (h1 || extended);
+}
+
+static mq_refusal check_udp_form(mq_tunnel *tunnel, const mq_request *request) {
+    const masque_config *config = current_config(tunnel);
+    if (config->no_udp || !mq_request_is_for(request, "connect-udp")) {
+        return MQ_REFUSAL_PROTOCOL; /* RFC 8441 4, RFC 9110 7.8 */
+    }
+    if (request->has_body) {
+        return MQ_REFUSAL_MALFORMED; /* RFC 9297 3.2 */
+    }
+    if (!request->path.bytes || mq_uri_template_match(&config->udp_template, request->path.bytes, request->path.length,
+                                                      &tunnel->opening->authority) != 0) {
+        return MQ_REFUSAL_BAD_AUTHORITY;
+    }
+    return mq_udp_new(tunnel) ? MQ_REFUSAL_INTERNAL : MQ_REFUSAL_NONE;
+}
+
+static mq_refusal check_form(mq_tunnel *tunnel, const mq_request *request) {
+    mq_authority *authority = &tunnel->opening->authority;
+    if (is_upgrade(request)) {
+        return check_udp_form(tunnel, request);
     }
     if (request->method != MQ_METHOD_CONNECT) {
         return MQ_REFUSAL_METHOD;
     }
     if (request->has_body) {
         return MQ_REFUSAL_MALFORMED; /* RFC 9110 9.3.6: a CONNECT has no content */
-    }
-    if (request->protocol.bytes && !request->is_upgrade) {
-        return MQ_REFUSAL_PROTOCOL; /* RFC 8441 4 */
     }
     if (!request->authority.bytes ||
         mq_authority_parse(authority, request->authority.bytes, request->authority.length) != 0) {
@@ -312,7 +334,7 @@ bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_re
         refusal = too_fast;
     }
     if (refusal == MQ_REFUSAL_NONE) {
-        refusal = check_form(request, &tunnel->opening->authority);
+        refusal = check_form(tunnel, request);
     }
     if (refusal == MQ_REFUSAL_NONE) {
         refusal = check_capacity(conn);

@@ -253,6 +253,7 @@ static void fill_attempt_event(mq_attempt *attempt, masque_event *event) {
     event->conn = attempt->tunnel->conn->id;
     event->tunnel = attempt->tunnel->id;
     event->address = attempt->address;
+    event->transport = mq_tunnel_transport(attempt->tunnel);
 }
 
 bool masque_next_event(masque_engine *engine, masque_event *event) {

@@ -2,7 +2,7 @@
  * engine/engine.h: the objects of a running proxy and what its parts call of each
  * other. engine.c: life, events, time. connection.c, input.c: a client's transport;
  * packets.c, quic_connection.c: the same over QUIC. reports.c: what sessions report.
- * tunnel.c: bytes between client and target. door.c: request, authentication,
+ * tunnel.c: bytes between client and target; udp_tunnel.c: datagrams. door.c: request, authentication,
  * policy, answer. dialing.c: look-ups and attempts.
  *
  * Who frees what: objects with a host's socket live until their END event is
@@ -180,6 +180,7 @@ typedef struct mq_tunnel {
     mq_ready ready;
     mq_queue incoming;    /* bytes for the target */
     mq_opening *opening;  /* NULL once answered */
+    struct mq_udp *udp;   /* NULL: it carries bytes */
     masque_time moved_at; /* bytes last went to the client, or to the target after the stream's end */
     bool client_finished; /* END_STREAM or close_notify came */
     bool finish_reported; /* TUNNEL_FINISH was queued */
@@ -275,6 +276,13 @@ bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uin
 /* The same, copied. */
 bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length);
 void mq_tunnel_client_finished(mq_tunnel *tunnel);
+/* Tells the host, once, of what waits for the target. */
+void mq_tunnel_tell_output(mq_tunnel *tunnel);
+/* What TUNNEL may hold for its client now, of at most LIMIT bytes. */
+size_t mq_tunnel_client_limit(const mq_tunnel *tunnel, size_t limit);
+static inline masque_transport mq_tunnel_transport(const mq_tunnel *tunnel) {
+    return tunnel->udp ? MASQUE_TRANSPORT_UDP : MASQUE_TRANSPORT_TCP;
+}
 void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
 /* The answer went out and the target is there. */
 void mq_tunnel_opened(mq_tunnel *tunnel);

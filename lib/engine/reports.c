@@ -1,7 +1,7 @@
 /*
  * engine/reports.c: what a connection's session reports, handed on to whom it concerns.
  */
-#include "engine/engine.h"
+#include "engine/udp_tunnel.h"
 
 static bool on_request(void *owner, int64_t id, const mq_request *request, mq_refusal refusal) {
     return mq_door_request(owner, id, request, refusal);
@@ -27,13 +27,18 @@ static bool on_bytes(void *owner, mq_stream *stream, const uint8_t *bytes, size_
     return mq_tunnel_take_bytes(mq_tunnel_of(stream), bytes, length);
 }
 
-/* No tunnel of this version carries datagrams: RFC 9297 2 lets them be dropped. */
+/* A tunnel of bytes has no use for one: RFC 9297 2 lets it be dropped. */
 static void on_datagram(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
-    (void)owner, (void)stream, (void)bytes, (void)length;
+    mq_tunnel *tunnel = mq_tunnel_of(stream);
+    (void)owner;
+    if (tunnel->udp) {
+        mq_udp_take_datagram(tunnel, bytes, length);
+    }
 }
 
 static void on_too_big(void *owner) {
-    (void)owner;
+    const mq_conn *conn = owner;
+    conn->engine->stats.datagrams_too_big++;
 }
 
 static void on_sent(void *owner, mq_stream *stream, size_t length) {

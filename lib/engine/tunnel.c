@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "engine/engine.h"
+#include "engine/udp_tunnel.h"
 
 /* What every tunnel may hold for its client, however full the connection is: all
    shares together fill half of the connection's buffer at most. */
@@ -33,6 +34,12 @@ mq_tunnel *mq_tunnel_find(const masque_engine *engine, masque_tunnel_id id) {
 static mq_tunnel *find_open(masque_engine *engine, masque_tunnel_id id) {
     mq_tunnel *tunnel = mq_tunnel_find(engine, id);
     return tunnel && !tunnel->opening ? tunnel : NULL;
+}
+
+/* The same of a tunnel of bytes. */
+static mq_tunnel *find_bytes(masque_engine *engine, masque_tunnel_id id) {
+    mq_tunnel *tunnel = find_open(engine, id);
+    return tunnel && !tunnel->udp ? tunnel : NULL;
 }
 
 mq_tunnel *mq_tunnel_new(mq_conn *conn) {
@@ -66,6 +73,9 @@ static void drop_opening(mq_tunnel *tunnel) {
         return;
     }
     mq_dialing_cancel(opening, NULL);
+    /* A host may answer what it hasn't been asked yet. */
+    mq_ready_clear(&tunnel->ready, MASQUE_EVENT_RESOLVE);
+    mq_ready_clear(&tunnel->ready, MASQUE_EVENT_AUTHORIZE);
     mq_link_remove(&opening->waiting);
     mq_timer_free(&engine->timers, &opening->timer);
     if (opening->dial_ready) {
@@ -78,7 +88,9 @@ static void drop_opening(mq_tunnel *tunnel) {
 /* Bytes nobody will take: the client gets its connection's credit back. */
 static void drop_incoming(mq_tunnel *tunnel) {
     mq_conn *conn = tunnel->conn;
-    if (tunnel->incoming.bytes > 0 && conn->session) {
+    if (tunnel->udp) {
+        mq_udp_give_up_incoming(tunnel);
+    } else if (tunnel->incoming.bytes > 0 && conn->session) {
         conn->session->ops->credit(conn->session, &tunnel->stream, tunnel->incoming.bytes);
     }
     mq_queue_clear(&tunnel->incoming, &conn->engine->pool);
@@ -97,6 +109,7 @@ void mq_tunnel_del(mq_tunnel *tunnel) {
     assert(!tunnel->stream.session);
     drop_opening(tunnel);
     drop_queues(tunnel);
+    mq_udp_del(tunnel);
     conn->lingering -= tunnel->lingering;
     conn->failing -= tunnel->failed;
     mq_link_remove(&tunnel->ready.link);
@@ -135,7 +148,7 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
 }
 
 static void report_finish(mq_tunnel *tunnel) {
-    bool due = tunnel->client_finished && !tunnel->opening && !tunnel->failed;
+    bool due = tunnel->client_finished && !tunnel->opening && !tunnel->failed && !tunnel->udp;
     if (due && tunnel->incoming.bytes == 0 && !tunnel->finish_reported) {
         tunnel->finish_reported = true;
         mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_FINISH);
@@ -172,7 +185,7 @@ void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
     }
     /* Only END_STREAM, or HTTP/1.1's close_notify, says that these were all the bytes. */
     clean = clean && tunnel->client_finished && !tunnel->failed;
-    bool target_lives = tunnel->incoming.bytes > 0 || !tunnel->stream.outgoing_end;
+    bool target_lives = tunnel->incoming.bytes > 0 || (!tunnel->stream.outgoing_end && !tunnel->udp);
     if (clean && !tunnel->opening && target_lives) {
         linger(tunnel);
         return;
@@ -182,6 +195,10 @@ void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
 
 void mq_tunnel_client_finished(mq_tunnel *tunnel) {
     tunnel->client_finished = true;
+    if (tunnel->udp) {
+        mq_udp_client_finished(tunnel);
+        return;
+    }
     report_finish(tunnel);
 }
 
@@ -196,7 +213,7 @@ void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now) {
 
 /* --- client to target -------------------------------------------------------------------- */
 
-static void tell_output(mq_tunnel *tunnel) {
+void mq_tunnel_tell_output(mq_tunnel *tunnel) {
     if (!tunnel->opening && !tunnel->output_told && tunnel->incoming.bytes > 0) {
         tunnel->output_told = true;
         mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_OUTPUT);
@@ -217,6 +234,10 @@ static bool may_take(mq_tunnel *tunnel, size_t length) {
 
 bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uint32_t end) {
     masque_engine *engine = tunnel->conn->engine;
+    if (tunnel->udp) {
+        mq_udp_take_bytes(tunnel, block->bytes + start, end - start);
+        return true;
+    }
     if (!may_take(tunnel, end - start)) {
         return false;
     }
@@ -226,12 +247,16 @@ bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uin
     if (mq_queue_append(&tunnel->incoming, &engine->pool, block, start, end)) {
         return false;
     }
-    tell_output(tunnel);
+    mq_tunnel_tell_output(tunnel);
     return true;
 }
 
 bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length) {
     masque_engine *engine = tunnel->conn->engine;
+    if (tunnel->udp) {
+        mq_udp_take_bytes(tunnel, bytes, length);
+        return true;
+    }
     if (!may_take(tunnel, length)) {
         return false;
     }
@@ -241,19 +266,23 @@ bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length
     if (mq_queue_copy(&tunnel->incoming, &engine->pool, bytes, (uint32_t)length)) {
         return false;
     }
-    tell_output(tunnel);
+    mq_tunnel_tell_output(tunnel);
     return true;
 }
 
 void mq_tunnel_opened(mq_tunnel *tunnel) {
     drop_opening(tunnel);
     tunnel->moved_at = tunnel->conn->engine->now;
-    tell_output(tunnel);
+    mq_tunnel_tell_output(tunnel);
+    if (tunnel->udp) {
+        mq_udp_opened(tunnel);
+        return;
+    }
     report_finish(tunnel);
 }
 
 size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_bytes(engine, id);
     if (!tunnel) {
         return 0;
     }
@@ -263,7 +292,7 @@ size_t masque_tunnel_pull(masque_engine *engine, masque_tunnel_id id, masque_iov
 }
 
 int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id id, size_t length, masque_time now) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_bytes(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
     }
@@ -300,18 +329,19 @@ static size_t fair_share(const masque_limits *limits) {
     return share > FAIR_SHARE_MIN ? share : FAIR_SHARE_MIN;
 }
 
-static size_t room_for_client(const mq_tunnel *tunnel) {
+size_t mq_tunnel_client_limit(const mq_tunnel *tunnel, size_t limit) {
     const masque_limits *limits = limits_of(tunnel);
     const masque_engine *engine = tunnel->conn->engine;
     const mq_session *session = tunnel->stream.session;
     size_t held = tunnel->conn->outgoing_bytes + (session ? session->unacked : 0);
     bool crowded = held >= limits->connection_buffer_max / 2 || mq_engine_is_past(engine, 80);
-    size_t limit = limits->tunnel_buffer_max;
     size_t share = fair_share(limits);
     limit = crowded && limit > share ? share : limit;
-    if (mq_engine_is_past(engine, 100)) {
-        limit = 0;
-    }
+    return mq_engine_is_past(engine, 100) ? 0 : limit;
+}
+
+static size_t room_for_client(const mq_tunnel *tunnel) {
+    size_t limit = mq_tunnel_client_limit(tunnel, limits_of(tunnel)->tunnel_buffer_max);
     size_t have = tunnel->stream.outgoing.bytes;
     return have < limit ? limit - have : 0;
 }
@@ -363,7 +393,7 @@ static size_t offer_tail(masque_engine *engine, const mq_queue *queue, masque_io
 }
 
 size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_bytes(engine, id);
     if (!tunnel || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
         return 0;
     }
@@ -435,7 +465,7 @@ static int take_reserved(masque_engine *engine, mq_queue *queue, size_t length) 
 }
 
 int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t length, masque_time now) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_bytes(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
     }
@@ -485,7 +515,7 @@ void mq_tunnel_sent(mq_tunnel *tunnel, size_t length) {
 }
 
 int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_time now) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_bytes(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
     }

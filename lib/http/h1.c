@@ -14,7 +14,7 @@
 #include "http/h1_parser.h"
 #include "http/session.h"
 
-/* Our longest answer head: status line, four fields, Connection and length. */
+/* Our longest answer head: status line, four fields, Connection and length or Upgrade. */
 #define ANSWER_MAX 640
 /* What most heads fit into. */
 #define HEAD_FIRST 1024u
@@ -262,14 +262,19 @@ static bool h1_wants_output(const mq_session *session) {
 
 static size_t write_head(char *text, size_t size, const mq_response *response) {
     unsigned status = mq_response_status(response);
+    bool upgrades = status == 200 && response->udp;
     mq_response_text values;
     mq_field fields[MQ_RESPONSE_FIELDS_MAX];
     size_t count = mq_response_fields(response, &values, fields);
-    int at = snprintf(text, size, "HTTP/1.1 %u %s\r\n", status, mq_status_reason(status));
+    int at = upgrades ? snprintf(text, size, "HTTP/1.1 101 Switching Protocols\r\n")
+                      : snprintf(text, size, "HTTP/1.1 %u %s\r\n", status, mq_status_reason(status));
     for (size_t i = 0; i < count; i++) {
         at += snprintf(text + at, size - (size_t)at, "%s: %s\r\n", fields[i].name, fields[i].value);
     }
-    const char *end = status == 200 ? "\r\n" : "content-length: 0\r\nconnection: close\r\n\r\n";
+    /* RFC 9298 3.3; a tunnel of CONNECT has neither (RFC 9110 9.3.6). */
+    const char *end = upgrades        ? "connection: Upgrade\r\nupgrade: connect-udp\r\n\r\n"
+                      : status == 200 ? "\r\n"
+                                      : "content-length: 0\r\nconnection: close\r\n\r\n";
     at += snprintf(text + at, size - (size_t)at, "%s", end);
     assert((size_t)at < size);
     return (size_t)at;

@@ -400,7 +400,7 @@ static void h2_reset(mq_session *session, mq_stream *stream) {
     nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
     forget_stream(h2, stream);
     if (!h2->dead) {
-        reset_stream(h2, id_of(stream), NGHTTP2_CONNECT_ERROR);
+        reset_stream(h2, id_of(stream), stream->malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CONNECT_ERROR);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "http/h2_session.h"
+#include "wire/capsule.h"
 
 /* Frames up to this size are gathered into one record with their neighbours. */
 #define GATHER_MAX 2048u
@@ -96,6 +97,16 @@ static int write_data_frame(mq_h2_session *h2, const mq_slice *slice, const uint
     return h2->fatal;
 }
 
+/* LENGTH bytes of SLICE's capsules are being sent: where the last of them is cut. */
+static void note_partial(mq_stream *stream, const mq_slice *slice, size_t length) {
+    size_t at = stream->partial;
+    while (at < length) {
+        size_t value;
+        at += mq_capsule_own_length(slice->block->bytes + slice->start + at, &value);
+    }
+    stream->partial = at - length;
+}
+
 int mq_h2_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *header, size_t length,
                        nghttp2_data_source *source, void *user) {
     mq_h2_session *h2 = user;
@@ -111,6 +122,9 @@ int mq_h2_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
     assert(slice && length <= slice->end - slice->start);
     if (write_data_frame(h2, slice, header, length)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    if (stream->datagrams) {
+        note_partial(stream, slice, length);
     }
     mq_queue_drop(&stream->outgoing, h2->base.pool, length);
     h2->base.events->sent(h2->base.owner, stream, length);

@@ -188,6 +188,10 @@ static int on_data(nghttp3_conn *ng, int64_t id, const uint8_t *bytes, size_t le
         return 0;
     }
     while (length > 0) {
+        if (!stream->stream) {
+            mq_quic_credit(h3->quic, -1, length); /* what came before ended it */
+            break;
+        }
         size_t piece = length < MQ_COPY_MAX ? length : MQ_COPY_MAX;
         stream->stream->untaken += piece;
         if (!h3->base.events->bytes(h3->base.owner, stream->stream, bytes, piece)) {
@@ -423,7 +427,7 @@ static void h3_reset(mq_session *session, mq_stream *stream) {
     mq_h3_session *h3 = mq_h3_of(session);
     mq_h3_stream *owner = mq_h3_find(h3, stream->id);
     forget_stream(h3, owner);
-    abort_stream(h3, owner->id, NGHTTP3_H3_CONNECT_ERROR);
+    abort_stream(h3, owner->id, stream->malformed ? NGHTTP3_H3_MESSAGE_ERROR : NGHTTP3_H3_CONNECT_ERROR);
 }
 
 static bool h3_owes(const mq_session *session, const mq_stream *stream) {

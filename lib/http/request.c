@@ -151,6 +151,10 @@ void mq_request_field(mq_request *request, const masque_limits *limits, const ch
     }
 }
 
+bool mq_request_is_for(const mq_request *request, const char *protocol) {
+    return request->protocol.bytes && same_word(request->protocol.bytes, request->protocol.length, protocol);
+}
+
 bool mq_request_credential(const mq_request *request, const mq_text **credential) {
     bool proxy = request->credential_count > 0;
     *credential = proxy ? &request->proxy_authorization : &request->authorization;

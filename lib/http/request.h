@@ -62,6 +62,9 @@ void mq_request_count(mq_request *request, const masque_limits *limits, size_t l
 void mq_request_field(mq_request *request, const masque_limits *limits, const char *name, size_t name_length,
                       const char *value, size_t value_length);
 
+/* Is it for PROTOCOL, in lower case (RFC 9110 7.8: names are case-insensitive)? */
+bool mq_request_is_for(const mq_request *request, const char *protocol);
+
 /* The one credential: Proxy-Authorization's, or Authorization's when that is
    absent. False when it stands there more than once. An absent one is the empty text. */
 bool mq_request_credential(const mq_request *request, const mq_text **credential);

@@ -85,6 +85,9 @@ size_t mq_response_fields(const mq_response *response, mq_response_text *text,
         write_proxy_status(row, text->proxy_status, sizeof text->proxy_status);
         fields[count++] = (mq_field){.name = "proxy-status", .value = text->proxy_status};
     }
+    if (response->udp && response->refusal == MQ_REFUSAL_NONE) {
+        fields[count++] = (mq_field){.name = "capsule-protocol", .value = "?1"};
+    }
     if (row->status == 405) {
         fields[count++] = (mq_field){.name = "allow", .value = "CONNECT"};
     }

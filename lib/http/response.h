@@ -50,6 +50,7 @@ typedef struct mq_timing {
 
 typedef struct mq_response {
     mq_refusal refusal; /* NONE: 200 */
+    bool udp;           /* of CONNECT-UDP: datagrams follow (RFC 9298) */
     mq_timing timing;
 } mq_response;
 

@@ -32,6 +32,8 @@ typedef struct mq_stream {
     mq_queue outgoing; /* bytes for the client */
     bool outgoing_end; /* nothing follows them */
     bool datagrams;    /* outgoing holds DATAGRAM capsules as wire/capsule.h writes them, each in one piece */
+    size_t partial;    /* HTTP/2: bytes left of a capsule whose beginning was sent */
+    bool malformed;    /* a reset says so (RFC 9297 3.3) */
     bool end_sent;     /* the end was handed to TLS, or to QUIC */
 } mq_stream;
 
