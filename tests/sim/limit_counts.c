@@ -352,3 +352,24 @@ bool limit_engine_buffer(sim_world *w, uint64_t amount) {
     }
     return held < amount;
 }
+
+/* --- datagrams ---------------------------------------------------------------------------- */
+
+/* A window of one byte keeps all the others in the queue. */
+bool limit_datagram_queue(sim_world *w, uint64_t amount) {
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2", .window = 1});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET ":1001", .udp = true, .deaf = true});
+    sim_settle(w);
+    sim_target_datagrams(t->target, (size_t)amount, 996);
+    sim_settle(w);
+    return sim_stats(w).datagrams_dropped > 0;
+}
+
+bool limit_unanswered(sim_world *w, uint64_t amount) {
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET ":1001", .udp = true});
+    sim_settle(w);
+    sim_send_datagrams(t, (size_t)amount, 1200);
+    sim_settle(w);
+    return t->target->datagrams.received < amount;
+}

@@ -49,6 +49,8 @@ bool limit_engine_buffer(sim_world *w, uint64_t amount);
 bool limit_auth_failures(sim_world *w, uint64_t amount);
 bool limit_sources(sim_world *w, uint64_t amount);
 bool limit_addresses(sim_world *w, uint64_t amount);
+bool limit_datagram_queue(sim_world *w, uint64_t amount);
+bool limit_unanswered(sim_world *w, uint64_t amount);
 
 bool limit_penalty_first(sim_world *w, uint64_t amount);
 bool limit_penalty_last(sim_world *w, uint64_t amount);
@@ -62,6 +64,7 @@ bool limit_auth(sim_world *w, uint64_t amount);
 bool limit_stagger(sim_world *w, uint64_t amount);
 bool limit_resolution_delay(sim_world *w, uint64_t amount);
 bool limit_linger(sim_world *w, uint64_t amount);
+bool limit_datagram_idle(sim_world *w, uint64_t amount);
 void limit_auth_method(sim_world *w, masque_config *config);
 
 #endif

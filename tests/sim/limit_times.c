@@ -172,3 +172,11 @@ bool limit_resolution_delay(sim_world *w, uint64_t amount) {
     pass(w, amount);
     return sim_find_site(w, LIMIT_SILENT)->dials == 1;
 }
+
+bool limit_datagram_idle(sim_world *w, uint64_t amount) {
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_QUIET ":1001", .udp = true});
+    sim_settle(w);
+    pass(w, amount);
+    return t->target->ended;
+}

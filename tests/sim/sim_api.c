@@ -41,6 +41,10 @@ static void check_stale(sim_world *w, uint64_t handle) {
     assert_int_equal(masque_tunnel_failed(e, handle, w->now), STALE);
     assert_int_equal(masque_tunnel_pull(e, handle, &piece, 1), 0);
     assert_int_equal(masque_tunnel_pulled(e, handle, 0, w->now), STALE);
+    assert_int_equal(masque_tunnel_datagrams(e, handle, "x", 1, 0, w->now), STALE);
+    assert_int_equal(masque_tunnel_pull_datagrams(e, handle, &piece, 1), 0);
+    assert_int_equal(masque_tunnel_pulled_datagrams(e, handle, 0, 0, w->now), STALE);
+    assert_int_equal(masque_tunnel_unreachable(e, handle, w->now), STALE);
     sim_events(w);
     assert_int_equal(w->event_count, events);
 }

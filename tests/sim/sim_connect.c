@@ -96,6 +96,7 @@ static void add_refusing_sites(sim_world *w) {
 static const sim_field GET_FIELDS[] = {{":scheme", "https"}, {":path", "/"}};
 static const sim_field WEBSOCKET_FIELDS[] = {{":scheme", "https"}, {":path", "/"}, {":protocol", "websocket"}};
 static const sim_field UPGRADE_FIELDS[] = {{"Connection", "keep-alive, Upgrade"}, {"Upgrade", "connect-udp"}};
+static const sim_field OTHER_UPGRADE_FIELDS[] = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}};
 static const sim_field BODY_FIELDS[] = {{"Content-Length", "5"}};
 static const sim_field TWO_KEYS[] = {{"proxy-authorization", "Preshared " SIM_KEY}};
 
@@ -145,8 +146,13 @@ static const refusal_row REFUSALS[] = {
      2,
      501,
      "http_request_error; details=\"protocol not supported\""},
-    {"upgrade",
+    {"upgrade without a target",
      {.authority = "/", .method = "GET", FIELDS(UPGRADE_FIELDS)},
+     1,
+     400,
+     "http_request_error; details=\"malformed authority\""},
+    {"upgrade to something else",
+     {.authority = "/", .method = "GET", FIELDS(OTHER_UPGRADE_FIELDS)},
      1,
      501,
      "http_request_error; details=\"protocol not supported\""},

@@ -73,6 +73,9 @@ static const limit_row ROWS[] = {
     {"penalty-last-ms", 8000, 8000, 7999, limit_penalty_last, short_penalty, NULL},
     {"sources", COUNT(16), limit_sources, NULL, NULL},
     {"addresses-per-name", COUNT(3), limit_addresses, NULL, NULL},
+    /* A datagram of 996 bytes takes 1,000 in the queue. */
+    {"datagram-queue", 20000, 20, 21, limit_datagram_queue, NULL, NULL},
+    {"unanswered-datagrams", COUNT(5), limit_unanswered, NULL, NULL},
     {"handshake-timeout-ms", TIME(3000), limit_handshake, NULL, NULL},
     {"headers-timeout-ms", TIME(3000), limit_headers, NULL, NULL},
     {"idle-timeout-ms", TIME(20000), limit_idle, NULL, NULL},
@@ -83,6 +86,7 @@ static const limit_row ROWS[] = {
     {"dial-stagger-ms", TIME(100), limit_stagger, NULL, NULL},
     {"resolution-delay-ms", TIME(30), limit_resolution_delay, NULL, NULL},
     {"linger-timeout-ms", TIME(900), limit_linger, NULL, NULL},
+    {"datagram-idle-timeout-ms", TIME(3000), limit_datagram_idle, NULL, NULL},
 };
 
 static const limit_row *current;

@@ -129,12 +129,45 @@ static void play_new_config(sim_world *w) {
     sim_advance(w, EVERYTHING);
 }
 
+/* Datagrams both ways, with a target and a client that stop for a while. */
+static void play_udp(sim_world *w) {
+    static const char *const protocols[] = {"h2", "http/1.1"};
+    for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
+        sim_conn *c = connect_to(w, protocols[i]);
+        sim_tun *t = sim_request(c, &(sim_ask){.authority = "echo.test:1001", .udp = true});
+        sim_send_datagrams(t, 1, 100);
+        sim_settle(w);
+        if (!t->target) {
+            continue;
+        }
+        t->target->stalls = true;
+        t->reading = false;
+        sim_send_datagrams(t, 150, 1200);
+        sim_settle(w);
+        t->target->stalls = false;
+        sim_settle(w);
+        t->reading = true;
+        sim_wake(t);
+        sim_send_datagrams(t, 3, 15000);
+        sim_settle(w);
+        sim_fin(t);
+        sim_settle(w);
+    }
+    sim_advance(w, EVERYTHING);
+}
+
 static const scene SCENARIOS[] = {
-    {"h1_connect", play_h1_connect}, {"h2_connect", play_h2_connect},
-    {"tls12", play_tls12},           {"psk_fail", play_psk_fail},
-    {"refused", play_refused},       {"big", play_big},
-    {"stalled", play_stalled},       {"many", play_many},
-    {"drain", play_drain},           {"new_config", play_new_config},
+    {"h1_connect", play_h1_connect},
+    {"h2_connect", play_h2_connect},
+    {"tls12", play_tls12},
+    {"psk_fail", play_psk_fail},
+    {"refused", play_refused},
+    {"big", play_big},
+    {"stalled", play_stalled},
+    {"many", play_many},
+    {"drain", play_drain},
+    {"new_config", play_new_config},
+    {"udp", play_udp},
 };
 
 /* Where only part of it arrived is fine; what arrived was checked byte by byte. */

@@ -18,8 +18,17 @@ static size_t segment_max(const sim_conn *conn) {
 
 /* --- tunnels ------------------------------------------------------------------------ */
 
+bool sim_tun_is_open(const sim_tun *tun) {
+    unsigned status = tun->udp && !is_h2(tun->conn) ? 101 : 200;
+    return tun->answered && tun->status == status;
+}
+
 void sim_tun_received(sim_tun *tun, const uint8_t *bytes, size_t length) {
     sim_world *w = tun->conn->world;
+    if (tun->udp) {
+        sim_capsules_received(tun, bytes, length);
+        return;
+    }
     const sim_target *target = tun->target;
     SIM_CHECK(w, target, "tunnel bytes but no target, port %u", tun->port);
     SIM_CHECK(w, tun->answered && tun->status == 200, "tunnel bytes before a 200, port %u", tun->port);
@@ -31,13 +40,17 @@ void sim_tun_received(sim_tun *tun, const uint8_t *bytes, size_t length) {
 }
 
 size_t sim_tun_send(sim_tun *tun, uint8_t *bytes, size_t length) {
-    bool may = tun->early || (tun->answered && tun->status == 200);
+    bool may = tun->early || sim_tun_is_open(tun);
     uint64_t left = tun->send_total - tun->sent;
     if (!may || tun->fin_sent || tun->reset_sent || tun->conn->said_close) {
         return 0;
     }
     length = length < left ? length : (size_t)left;
-    sim_pattern_fill(sim_up_seed(tun->port), tun->sent, bytes, length);
+    if (tun->udp) {
+        length = sim_capsules_take(tun, bytes, length);
+    } else {
+        sim_pattern_fill(sim_up_seed(tun->port), tun->sent, bytes, length);
+    }
     tun->sent += length;
     return length;
 }
@@ -50,7 +63,9 @@ void sim_tun_field(sim_tun *tun, const char *name, size_t name_length, const cha
                 {"proxy-status", tun->proxy_status},
                 {"allow", tun->allow},
                 {"connection", tun->connection},
-                {"content-length", tun->content_length}};
+                {"content-length", tun->content_length},
+                {"capsule-protocol", tun->capsule_protocol},
+                {"upgrade", tun->upgrade}};
     tun->field_count++;
     if (name_length == 7 && memcmp(name, ":status", 7) == 0) {
         tun->status = (unsigned)strtoul(value, NULL, 10);
@@ -86,7 +101,8 @@ sim_tun *sim_request(sim_conn *conn, const sim_ask *request) {
                      .send_total = request->send,
                      .send_fin = request->send_fin,
                      .reading = !request->deaf,
-                     .early = request->early};
+                     .early = request->early,
+                     .udp = request->udp};
     take_port(w, tun, request->authority);
     conn->tuns = sim_grow(conn->tuns, &conn->tun_capacity, conn->tun_count + 1, sizeof *conn->tuns);
     conn->tuns[conn->tun_count++] = tun;
@@ -178,7 +194,7 @@ static bool wants_to_leave(const sim_conn *conn) {
         return false;
     }
     const sim_tun *tun = conn->h1_tun;
-    return is_h2(conn) || !tun || tun->fin_sent || (tun->answered && tun->status != 200);
+    return is_h2(conn) || !tun || tun->fin_sent || (tun->answered && !sim_tun_is_open(tun));
 }
 
 /* --- steps ------------------------------------------------------------------------------ */
@@ -281,6 +297,8 @@ void sim_client_free(sim_conn *conn) {
         sim_tls_free(conn);
     }
     for (size_t i = 0; i < conn->tun_count; i++) {
+        sim_bytes_free(&conn->tuns[i]->capsules);
+        sim_bytes_free(&conn->tuns[i]->incoming);
         free(conn->tuns[i]);
     }
     free(conn->tuns);

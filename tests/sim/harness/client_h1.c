@@ -54,7 +54,7 @@ void sim_h1_input(sim_conn *conn, const uint8_t *bytes, size_t length) {
     sim_tun *tun = conn->h1_tun;
     SIM_CHECK(conn->world, tun, "HTTP/1.1 bytes without a request");
     if (tun->answered) {
-        SIM_CHECK(conn->world, tun->status == 200, "bytes behind a refusal");
+        SIM_CHECK(conn->world, sim_tun_is_open(tun), "bytes behind a refusal");
         sim_tun_received(tun, bytes, length);
         return;
     }
@@ -80,19 +80,30 @@ void sim_h1_output(sim_conn *conn) {
         }
         sim_tls_write(conn, bytes, length);
     }
-    bool open = tun->early || (tun->answered && tun->status == 200);
+    bool open = tun->early || sim_tun_is_open(tun);
     if (open && tun->send_fin && tun->sent == tun->send_total) {
         tun->fin_sent = true;
         sim_tls_say_close(conn);
     }
 }
 
+/* RFC 9298 3.2 */
+static int udp_head(const sim_ask *request, char *head, size_t size) {
+    char path[512];
+    sim_udp_path(request->authority, path, sizeof path);
+    return snprintf(head, size,
+                    "GET %s HTTP/1.1\r\nHost: proxy.example\r\nConnection: Upgrade\r\n"
+                    "Upgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n",
+                    request->path ? request->path : path);
+}
+
 void sim_h1_request(sim_tun *tun, const sim_ask *request) {
     char head[32768];
     const char *key = request->key ? request->key : SIM_KEY;
     const char *authority = request->no_authority ? "" : request->authority;
-    int at = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n",
-                      request->method ? request->method : "CONNECT", authority, authority);
+    int at = request->udp ? udp_head(request, head, sizeof head)
+                          : snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n",
+                                     request->method ? request->method : "CONNECT", authority, authority);
     for (size_t i = 0; i < request->field_count; i++) {
         at += snprintf(head + at, sizeof head - (size_t)at, "%s: %s\r\n", request->fields[i].name,
                        request->fields[i].value);

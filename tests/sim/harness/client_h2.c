@@ -32,7 +32,7 @@ static nghttp2_ssize on_read(nghttp2_session *ng, int32_t id, uint8_t *bytes, si
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     size_t given = sim_tun_send(tun, bytes, length);
-    bool refused = tun->answered && tun->status != 200;
+    bool refused = tun->answered && !sim_tun_is_open(tun);
     if (refused || (tun->send_fin && tun->sent == tun->send_total)) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         tun->fin_sent = true;
@@ -167,8 +167,16 @@ void sim_h2_request(sim_tun *tun, const sim_ask *request) {
     char credential[SIM_TEXT] = "Preshared ";
     const char *key = request->key ? request->key : SIM_KEY;
     size_t count = 0;
+    char path[512];
     fields[count++] = make_field(":method", request->method ? request->method : "CONNECT");
-    if (!request->no_authority) {
+    if (request->udp) { /* RFC 9298 3.4 */
+        sim_udp_path(request->authority, path, sizeof path);
+        fields[count++] = make_field(":protocol", "connect-udp");
+        fields[count++] = make_field(":scheme", "https");
+        fields[count++] = make_field(":authority", "proxy.example");
+        fields[count++] = make_field(":path", request->path ? request->path : path);
+        fields[count++] = make_field("capsule-protocol", "?1");
+    } else if (!request->no_authority) {
         fields[count++] = make_field(":authority", request->authority);
     }
     for (size_t i = 0; i < request->field_count && count < 250; i++) {

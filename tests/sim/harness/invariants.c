@@ -78,6 +78,8 @@ void sim_check_dial(sim_world *world, const masque_event *event, const sim_tun *
     SIM_CHECK(world, !is_private(&event->address) || (site && site->may_be_private), "a dial of %s", text);
     SIM_CHECK(world, event->address.port != 0 && event->tunnel != 0, "a dial without port or tunnel");
     SIM_CHECK(world, !tun || tun->may_dial, "a dial of %s, which nobody was allowed", text);
+    SIM_CHECK(world, !tun || tun->retired || tun->udp == (event->transport == MASQUE_TRANSPORT_UDP),
+              "%s by the wrong transport", text);
 }
 
 void sim_check_conn_end(const sim_conn *conn) {
@@ -103,7 +105,7 @@ static void check_target(const sim_target *target, held *all) {
     const sim_world *w = target->world;
     const masque_limits *limits = &w->limits;
     const sim_tun *tun = target->tun;
-    if (target->state != SIM_OPEN || !tun || tun->retired || tun->target != target) {
+    if (target->state != SIM_OPEN || !tun || tun->retired || tun->target != target || tun->udp) {
         return;
     }
     const sim_conn *conn = tun->conn;

@@ -56,6 +56,13 @@ void sim_h1_request(sim_tun *tun, const sim_ask *request);
 /* The proxy's direction ended. */
 void sim_h1_ended(sim_conn *conn);
 
+/* --- datagrams.c */
+void sim_udp_path(const char *authority, char *path, size_t size);
+void sim_capsules_received(sim_tun *tun, const uint8_t *bytes, size_t length);
+size_t sim_capsules_take(sim_tun *tun, uint8_t *bytes, size_t length);
+bool sim_target_take_datagrams(sim_target *target);
+bool sim_target_give_datagrams(sim_target *target);
+
 /* --- client.c */
 bool sim_client_step(sim_conn *conn);
 void sim_client_free(sim_conn *conn);

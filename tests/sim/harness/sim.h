@@ -110,9 +110,30 @@ typedef struct sim_ask {
     bool early;        /* HTTP/1.1: not waiting for the answer */
     bool head_only;    /* HTTP/2: END_STREAM on HEADERS */
     bool deaf;         /* doesn't read until the test says */
+    bool udp;          /* CONNECT-UDP to AUTHORITY; SEND is not for it */
+    const char *path;  /* of it; NULL: the default template's */
 } sim_ask;
 
 #define SIM_TEXT 192
+
+/* Growing arrays of bytes; all zero is an empty one. */
+typedef struct sim_bytes {
+    uint8_t *bytes;
+    size_t start;
+    size_t end;
+    size_t capacity;
+} sim_bytes;
+
+void sim_bytes_add(sim_bytes *bytes, const void *from, size_t length);
+void sim_bytes_free(sim_bytes *bytes);
+
+/* What one end of a CONNECT-UDP tunnel made and saw. */
+typedef struct sim_datagrams {
+    uint32_t made;
+    uint32_t next; /* the least number that may come */
+    uint64_t received;
+    uint64_t received_bytes;
+} sim_datagrams;
 
 /* The client's side of a tunnel. */
 struct sim_tun {
@@ -141,10 +162,17 @@ struct sim_tun {
     char allow[SIM_TEXT];
     char connection[SIM_TEXT];
     char content_length[SIM_TEXT];
+    char capsule_protocol[SIM_TEXT];
+    char upgrade[SIM_TEXT];
     size_t field_count;
     bool early;
     bool closed;
     masque_time answered_at;
+    /* CONNECT-UDP: sent and received count bytes of capsules */
+    bool udp;
+    sim_bytes capsules; /* to be sent */
+    sim_bytes incoming; /* a capsule that isn't whole yet */
+    sim_datagrams datagrams;
 };
 
 /* What a raw client saw of HTTP/2. */
@@ -160,17 +188,6 @@ typedef struct sim_seen {
     uint64_t acks;   /* of SETTINGS and PING */
     unsigned status; /* of the last HEADERS with an indexed or literal :status */
 } sim_seen;
-
-typedef struct sim_bytes {
-    uint8_t *bytes;
-    size_t start;
-    size_t end;
-    size_t capacity;
-} sim_bytes;
-
-/* Growing arrays of bytes; all zero is an empty one. */
-void sim_bytes_add(sim_bytes *bytes, const void *from, size_t length);
-void sim_bytes_free(sim_bytes *bytes);
 
 struct sim_conn {
     sim_world *world;
@@ -250,6 +267,10 @@ struct sim_target {
     uint64_t received_at_fin;
     bool ended; /* TUNNEL_END */
     bool got_reset;
+    masque_transport transport;
+    sim_bytes payloads; /* UDP: to be sent, each behind its length */
+    size_t mtu;         /* a test may set it: larger payloads don't fit; 0: all do */
+    sim_datagrams datagrams;
 };
 
 /* --- the world ------------------------------------------------------------------------- */
@@ -353,6 +374,14 @@ sim_conn *sim_connect(sim_world *world, const sim_client *client);
 sim_tun *sim_request(sim_conn *conn, const sim_ask *request);
 /* A test changed what a tunnel shall send or read. */
 void sim_wake(sim_tun *tun);
+/* CONNECT-UDP: the client sends COUNT datagrams of LENGTH bytes, or capsules byte by byte. */
+void sim_send_datagrams(sim_tun *tun, size_t count, size_t length);
+void sim_send_capsules(sim_tun *tun, const void *bytes, size_t length);
+/* The target does, unasked; or the network says that it isn't there. */
+void sim_target_datagrams(sim_target *target, size_t count, size_t length);
+void sim_target_unreachable(sim_target *target);
+/* Answered with a tunnel: 200, or 101 for CONNECT-UDP over HTTP/1.1. */
+bool sim_tun_is_open(const sim_tun *tun);
 /* The client ends one direction, or all, of a tunnel. */
 void sim_fin(sim_tun *tun);
 void sim_reset(sim_tun *tun);

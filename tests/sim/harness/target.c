@@ -23,6 +23,7 @@ sim_target *sim_target_new(sim_world *world, const masque_event *event) {
                            .attempt = event->attempt,
                            .tunnel = event->tunnel,
                            .address = event->address,
+                           .transport = event->transport,
                            .source = site ? site->source : 0,
                            .stalls = site && site->stalls,
                            .send_fin = site && (site->source_fin || site->fin_at_once),
@@ -176,10 +177,12 @@ static bool tell_reset(sim_target *target) {
 }
 
 bool sim_target_step(sim_target *target) {
-    static bool (*const acts[])(sim_target * target) = {tell_reset, write_target, read_target};
+    static bool (*const acts[2][3])(sim_target * target) = {
+        {tell_reset, write_target, read_target}, {tell_reset, sim_target_take_datagrams, sim_target_give_datagrams}};
     bool progress = false;
-    for (size_t i = 0; i < sizeof acts / sizeof acts[0] && target->state == SIM_OPEN; i++) {
-        if (acts[i](target)) {
+    bool udp = target->transport == MASQUE_TRANSPORT_UDP;
+    for (size_t i = 0; i < 3 && target->state == SIM_OPEN; i++) {
+        if (acts[udp][i](target)) {
             progress = true;
             sim_events(target->world);
         }
@@ -196,7 +199,8 @@ static void on_end(sim_target *target, bool reset) {
     target->ended = true;
     target->got_reset = reset;
     target->state = SIM_CLOSED;
-    bool complete = !tun || tun->retired || target->received == tun->sent || (tun->closed && !tun->fin_sent);
+    bool complete =
+        !tun || tun->retired || tun->udp || target->received == tun->sent || (tun->closed && !tun->fin_sent);
     SIM_CHECK(w, reset || complete, "an orderly end, but port %u has %llu of %llu bytes (closed %d, FIN %d, h2 %d)",
               target->address.port, (unsigned long long)target->received, (unsigned long long)tun->sent, tun->closed,
               tun->fin_sent, tun->conn->h2 != NULL);
@@ -214,7 +218,8 @@ void sim_target_event(sim_world *world, const masque_event *event) {
         target->read_blocked = false;
         break;
     case MASQUE_EVENT_TUNNEL_FINISH:
-        SIM_CHECK(world, !target->got_fin, "TUNNEL_FINISH twice");
+        SIM_CHECK(world, !target->got_fin && target->transport == MASQUE_TRANSPORT_TCP,
+                  "TUNNEL_FINISH twice or of UDP");
         target->got_fin = true;
         target->received_at_fin = target->received;
         SIM_CHECK(world, !target->tun || target->tun->retired || target->received == target->tun->sent,

@@ -115,6 +115,7 @@ static void free_test_side(sim_world *world) {
         sim_client_free(world->conns[i]);
     }
     for (size_t i = 0; i < world->target_count; i++) {
+        sim_bytes_free(&world->targets[i]->payloads);
         free(world->targets[i]);
     }
     sim_tls_context_free(world->tls[0]);
