@@ -340,6 +340,25 @@ static void call_tunnel_pull(api_world *world) {
     FUZZ_REQUIRE(count == 0 || error == 0);
 }
 
+static void call_tunnel_datagrams(api_world *world) {
+    static const uint8_t payloads[3000];
+    size_t length = (size_t)fuzz_byte(&world->input) * 11;
+    masque_tunnel_datagrams(world->engine, any_handle(world), payloads, length, fuzz_byte(&world->input), world->now);
+}
+
+static void call_pull_datagrams(api_world *world) {
+    uint64_t handle = any_handle(world);
+    masque_iovec pieces[PIECES_MAX];
+    size_t count = masque_tunnel_pull_datagrams(world->engine, handle, pieces, PIECES_MAX);
+    FUZZ_REQUIRE(count <= PIECES_MAX);
+    int error = masque_tunnel_pulled_datagrams(world->engine, handle, part(world, count), 0, world->now);
+    FUZZ_REQUIRE(count == 0 || error == 0);
+}
+
+static void call_unreachable(api_world *world) {
+    masque_tunnel_unreachable(world->engine, any_handle(world), world->now);
+}
+
 /* --- the engine ------------------------------------------------------------------------ */
 
 static void call_tick(api_world *world) {
@@ -375,10 +394,11 @@ static void call_stats(api_world *world) {
 }
 
 static void (*const CALLS[])(api_world *) = {
-    call_next_event, call_accept,   call_client_open,   call_client_send,     call_client_receive, call_client_finish,
-    call_feed,       call_commit,   call_conn_closed,   call_conn_pull,       call_resolved,       call_dialed,
-    call_authorized, call_set_user, call_tunnel_commit, call_tunnel_finished, call_tunnel_failed,  call_tunnel_pull,
-    call_tick,       call_drain,    call_set_config,    call_stats,
+    call_next_event,      call_accept,        call_client_open,      call_client_send,    call_client_receive,
+    call_client_finish,   call_feed,          call_commit,           call_conn_closed,    call_conn_pull,
+    call_resolved,        call_dialed,        call_authorized,       call_set_user,       call_tunnel_commit,
+    call_tunnel_finished, call_tunnel_failed, call_tunnel_pull,      call_tick,           call_drain,
+    call_set_config,      call_stats,         call_tunnel_datagrams, call_pull_datagrams, call_unreachable,
 };
 
 /* --- the end --------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 #include "exchange.h"
 
-static const char *const STATUSES[] = {"200", "400", "403", "405", "431", "500", "501", "502", "503", "504"};
+static const char *const STATUSES[] = {"101", "200", "400", "403", "405", "431", "500", "501", "502", "503", "504"};
 
 static void check_answer(const uint8_t *received, size_t length) {
     bool known = length == 0;

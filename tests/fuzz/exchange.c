@@ -17,6 +17,7 @@ typedef struct socket {
     masque_attempt_id attempt;
     masque_tunnel_id tunnel;
     bool spoke;
+    bool udp;
 } socket;
 
 typedef struct exchange {
@@ -74,6 +75,26 @@ static void echo(exchange *world, socket *target) {
     }
 }
 
+/* The same, a datagram at a time. */
+static void echo_datagrams(exchange *world, socket *target) {
+    static uint8_t payload[65536];
+    masque_iovec heard;
+    size_t budget = world->setup->target_is_slow && !world->hurries ? 3 : SIZE_MAX;
+    while (budget-- > 0 && masque_tunnel_pull_datagrams(world->engine, target->tunnel, &heard, 1) > 0) {
+        size_t length = heard.length;
+        FUZZ_REQUIRE(length < sizeof payload);
+        memcpy(payload, heard.base, length);
+        FUZZ_REQUIRE(masque_tunnel_pulled_datagrams(world->engine, target->tunnel, 1, 0, world->now) == 0);
+        masque_tunnel_datagrams(world->engine, target->tunnel, payload, length, length / 2, world->now);
+        if (!target->spoke && world->setup->target_resets) {
+            masque_tunnel_failed(world->engine, target->tunnel, world->now);
+        } else if (!target->spoke && world->setup->target_finishes) {
+            masque_tunnel_unreachable(world->engine, target->tunnel, world->now);
+        }
+        target->spoke = true;
+    }
+}
+
 static void answer_dial(exchange *world, socket *target) {
     masque_dial_result result = world->setup->dial_fails ? MASQUE_DIAL_REFUSED : MASQUE_DIAL_OK;
     int error = masque_dialed(world->engine, target->attempt, result, world->now);
@@ -91,7 +112,10 @@ static void dial(exchange *world, const masque_event *event) {
         target++;
     }
     FUZZ_REQUIRE(target < world->sockets + SOCKETS_MAX);
-    *target = (socket){.state = SOCKET_DIALING, .attempt = event->attempt, .tunnel = event->tunnel};
+    *target = (socket){.state = SOCKET_DIALING,
+                       .attempt = event->attempt,
+                       .tunnel = event->tunnel,
+                       .udp = event->transport == MASQUE_TRANSPORT_UDP};
     FUZZ_REQUIRE(masque_attempt_set_user(world->engine, event->attempt, target) == 0);
     if (!world->setup->dial_waits) {
         answer_dial(world, target);
@@ -136,7 +160,7 @@ static void handle_event(exchange *world, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_OUTPUT:
     case MASQUE_EVENT_TUNNEL_INPUT:
         FUZZ_REQUIRE(((socket *)event->user)->state == SOCKET_OPEN);
-        echo(world, event->user);
+        (((socket *)event->user)->udp ? echo_datagrams : echo)(world, event->user);
         break;
     case MASQUE_EVENT_TUNNEL_FINISH:
         FUZZ_REQUIRE(((socket *)event->user)->state == SOCKET_OPEN);

@@ -14,6 +14,23 @@ def connect(target=b"a.test:443", fields=GOOD, version=b"HTTP/1.1"):
     return b"CONNECT %s %s\r\nHost: %s\r\n%s\r\n" % (target, version, target, fields)
 
 
+def upgrade(rest, fields=GOOD, path=b"/.well-known/masque/udp/a.test/443/"):
+    return (b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
+            b"Capsule-Protocol: ?1\r\n%s\r\n" % (path, fields)) + rest
+
+
+def capsule(payload, context=b"\0", kind=b"\0"):
+    value = context + payload
+    return kind + struct.pack(">H", 0x4000 | len(value)) + value
+
+
+CAPSULES = [
+    capsule(b"hello") + capsule(b"") + capsule(b"x" * 1200), capsule(b"a", b"\2") + capsule(b"b"),
+    capsule(b"unknown", b"", b"\x17") + capsule(b"known"), b"\0\0" + capsule(b"c"), b"\0\1\x40" + capsule(b"d"),
+    b"\0\x80\1\0\x10", b"\0\x05\0ab", b"\xff\xff\xff\xff\xff\xff\xff\xff\0" + capsule(b"e"),
+    capsule(b"f" * 3000) * 6,
+]
+
 HEADS = [
     connect(), connect() + b"tunnelled bytes", connect(b"8.8.8.8:443") + b"x" * 300, connect(b"[2620:fe::fe]:443"),
     connect(b"127.0.0.1:80"), connect(b"a.test:25"), connect(fields=b""), connect(version=b"HTTP/1.0"),
@@ -25,6 +42,8 @@ HEADS = [
     connect(fields=b"X: a\nb\r\n"), connect(fields=b"X: a\0b\r\n"), b"\r\n" + connect(), b"\r\n\r\n" + connect(),
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"CONNECT  a:1 HTTP/1.1\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    upgrade(b"", b""), upgrade(CAPSULES[0], path=b"/.well-known/masque/udp/2620%3Afe%3A%3Afe/53/"), upgrade(b"", path=b"/udp"),
+    *[upgrade(capsules) for capsules in CAPSULES],
 ]
 
 
@@ -44,6 +63,11 @@ def headers(stream, *fields, flags=4):
 def request(stream, verdict=b"a", target=b"a.test:443", flags=4):
     return headers(stream, (b":method", b"CONNECT"), (b":authority", target),
                    (b"proxy-authorization", b"Fuzz " + verdict), flags=flags)
+
+
+def udp_request(stream, path=b"/.well-known/masque/udp/a.test/443/"):
+    return headers(stream, (b":method", b"CONNECT"), (b":protocol", b"connect-udp"), (b":scheme", b"https"),
+                   (b":path", path), (b":authority", b"a"), (b"proxy-authorization", b"Fuzz a"))
 
 
 def data(stream, payload, end=False):
@@ -68,6 +92,8 @@ FRAMES = [
     request(1) + data(3, b"never opened"), request(2), frame(99, 0, 0, b"unknown"), frame(2, 0, 1, b"\0\0\0\0\x10"),
     request(1) + headers(1, (b"trailer", b"x"), flags=5), request(1) + data(1, b"z" * 16384),
     request(1) + frame(0, 8, 1, b"\x05hello" + b"\0" * 5), frame(4, 1, 0) + request(1) + data(1, b"", True),
+    udp_request(1, b"/nowhere"), *[udp_request(1) + data(1, capsules, True) for capsules in CAPSULES],
+    udp_request(1) + request(3) + b"".join(data(1, piece) + data(3, piece) for piece in CAPSULES[:6]),
 ]
 
 AUTHORITIES = [
@@ -123,6 +149,10 @@ CALLS = [
     [ACCEPT, ACCEPT, TICK, 255, TICK, 255] + ALL + [CLOSED, *newest(0), 1, PULL, *newest(1), 0],
 ]
 
+# Found: a look-up that was answered before the event that asks for it was taken.
+FOUND = [bytes.fromhex("1e010001020000030002000136ff0c011e01021e0102000006ff01000155"
+                       "5555febabababababababababa5500000355")]
+
 
 def corpora():
     # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
@@ -134,7 +164,7 @@ def corpora():
     yield "client_hello", [hello(s) for s in SUITES] + [hello(s, b"i" * 32) for s in SUITES]
     yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
     yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
-    yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)]
+    yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)] + FOUND
 
 
 def main():
