@@ -149,7 +149,7 @@ void client_refused(mqd_worker *worker, const char *why) {
     }
 }
 
-void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols) {
+void client_new(mqd_worker *worker, int fd, const masque_address *address, const worker_listener *listener) {
     mqd_client *client = calloc(1, sizeof *client);
     int error;
     if (!client || watched_init(&client->socket, worker, fd, on_closed) != 0) {
@@ -165,7 +165,8 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, unsig
         watched_close(&client->socket, false);
         return;
     }
-    masque_conn_set_protocols(worker->engine, client->conn, protocols);
+    masque_conn_set_protocols(worker->engine, client->conn, listener->protocols);
+    masque_conn_set_h3_port(worker->engine, client->conn, listener->h3_port);
     client->reads = true;
     poll_client(client);
 }

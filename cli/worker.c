@@ -125,7 +125,7 @@ static void on_listener(uv_poll_t *poll, int status, int events) {
         }
         masque_address address;
         address_from_sockaddr(&address, (struct sockaddr *)&from);
-        client_new(worker, fd, &address, listener->protocols);
+        client_new(worker, fd, &address, listener);
     }
     worker_run(worker);
 }
@@ -315,6 +315,17 @@ static void init_handles(mqd_worker *worker) {
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 
+/* 0 without a socket. */
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    masque_address address = {.family = MASQUE_FAMILY_NONE};
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&storage, &length) == 0) {
+        address_from_sockaddr(&address, (struct sockaddr *)&storage);
+    }
+    return address.port;
+}
+
 static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_message *message) {
     for (size_t i = 0; i < setup->fd_count; i++) {
         worker_listener *listener = &worker->listeners[i];
@@ -325,7 +336,8 @@ static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_me
             say(message, "worker %u can't watch a listening socket", setup->number);
             return false;
         }
-        listener->protocols = setup->protocols[i];
+        listener->protocols = setup->protocols[i] & MASQUE_PROTOCOL_ALL;
+        listener->h3_port = port_of(setup->udp_fds[i]);
         listener->open = true;
         watched_set(&listener->socket, UV_READABLE, on_listener);
     }

@@ -32,7 +32,8 @@ typedef struct mqd_watched {
 
 typedef struct worker_listener {
     mqd_watched socket;
-    unsigned protocols;
+    unsigned protocols; /* of HTTP over TCP */
+    uint16_t h3_port;   /* where the same listener serves HTTP/3; 0: nowhere */
     bool open;
 } worker_listener;
 
@@ -123,7 +124,7 @@ void watched_close(mqd_watched *watched, bool reset);
 void worker_run(mqd_worker *worker);
 
 /* --- client.c: takes over FD of a client that was accepted. */
-void client_new(mqd_worker *worker, int fd, const masque_address *address, unsigned protocols);
+void client_new(mqd_worker *worker, int fd, const masque_address *address, const worker_listener *listener);
 void client_event(const masque_event *event);
 /* A client was sent away; WHY is static. */
 void client_refused(mqd_worker *worker, const char *why);

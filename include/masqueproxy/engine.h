@@ -82,6 +82,11 @@ MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_a
 #define MASQUE_PROTOCOL_ALL (MASQUE_PROTOCOL_HTTP11 | MASQUE_PROTOCOL_H2)
 MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_id conn, unsigned protocols);
 
+/* HTTP/3 is served too, by the same host name on UDP port PORT: the connection's answers say so
+   with Alt-Svc (RFC 7838), for clients that begin with TCP. 0, the default: they say nothing.
+   To be called right after masque_accept(); it holds for answers from now on. */
+MASQUE_EXTERN int masque_conn_set_h3_port(masque_engine *engine, masque_conn_id conn, uint16_t port);
+
 /* Memory to read ciphertext into, up to masque_iovec.length bytes. Valid until
    the matching commit, or the next reserve of any connection of this engine; there need be
    no commit when nothing was read. False: don't read now; a MASQUE_EVENT_CONN_INPUT

@@ -78,8 +78,10 @@ void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
     mq_conn *conn = tunnel->conn;
     masque_engine *engine = conn->engine;
     mq_session *session = tunnel->stream.session;
-    const mq_response response = {
-        .refusal = refusal, .udp = tunnel->udp != NULL, .timing = measure(tunnel->opening, engine->now)};
+    const mq_response response = {.refusal = refusal,
+                                  .udp = tunnel->udp != NULL,
+                                  .h3_port = conn->h3_port,
+                                  .timing = measure(tunnel->opening, engine->now)};
     unsigned status = mq_response_status(&response);
     assert(session);
     count_status(&engine->stats, status);

@@ -119,6 +119,7 @@ typedef struct mq_conn {
     mq_bucket requests;
     mq_bucket excess; /* requests beyond that rate */
     bool flooded;     /* and beyond this one */
+    uint16_t h3_port; /* for Alt-Svc; 0: none */
     mq_link tunnels;  /* of mq_tunnel.in_conn */
     size_t tunnel_count;
     size_t dials;          /* attempts under way */

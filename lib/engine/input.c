@@ -152,6 +152,15 @@ int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned
     return 0;
 }
 
+int masque_conn_set_h3_port(masque_engine *engine, masque_conn_id id, uint16_t port) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    conn->h3_port = port;
+    return 0;
+}
+
 bool mq_conn_accepts_input(const mq_conn *conn) {
     if (conn->state >= MQ_CONN_CLOSING || !conn->session) {
         return true;

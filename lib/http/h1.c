@@ -14,7 +14,7 @@
 #include "http/h1_parser.h"
 #include "http/session.h"
 
-/* Our longest answer head: status line, four fields, Connection and length or Upgrade. */
+/* Our longest answer head: status line, five fields, Connection and length or Upgrade. */
 #define ANSWER_MAX 640
 /* What most heads fit into. */
 #define HEAD_FIRST 1024u

@@ -88,6 +88,10 @@ size_t mq_response_fields(const mq_response *response, mq_response_text *text,
     if (response->udp && response->refusal == MQ_REFUSAL_NONE) {
         fields[count++] = (mq_field){.name = "capsule-protocol", .value = "?1"};
     }
+    if (response->h3_port) {
+        snprintf(text->alt_svc, sizeof text->alt_svc, "h3=\":%u\"", response->h3_port);
+        fields[count++] = (mq_field){.name = "alt-svc", .value = text->alt_svc};
+    }
     if (row->status == 405) {
         fields[count++] = (mq_field){.name = "allow", .value = "CONNECT"};
     }

@@ -51,6 +51,7 @@ typedef struct mq_timing {
 typedef struct mq_response {
     mq_refusal refusal; /* NONE: 200 */
     bool udp;           /* of CONNECT-UDP: datagrams follow (RFC 9298) */
+    uint16_t h3_port;   /* named in Alt-Svc (RFC 7838); 0: none */
     mq_timing timing;
 } mq_response;
 
@@ -59,13 +60,14 @@ typedef struct mq_field {
     const char *value;
 } mq_field;
 
-#define MQ_RESPONSE_FIELDS_MAX 4
+#define MQ_RESPONSE_FIELDS_MAX 5
 
 /* Room for the texts of one response. */
 typedef struct mq_response_text {
     char status[4];
     char server_timing[128];
     char proxy_status[128];
+    char alt_svc[16];
 } mq_response_text;
 
 unsigned mq_response_status(const mq_response *response);

@@ -6,7 +6,8 @@ import subprocess
 from harness import targets
 from harness.context import KEY, check, same
 from harness.h2 import H2
-from harness.udp import UdpTarget
+from harness.tls import TlsStream
+from harness.udp import UdpTarget, UdpTunnel
 
 ANSWER_S = 5
 
@@ -83,3 +84,18 @@ def test_foreign_client_udp(t):
         same(target.recv(), payload, f"{length} bytes to the target")
         target.send(payload)
         same(near.recv(2000), payload, f"{length} bytes from the target")
+
+
+def test_alternative_service(t):
+    """Answers over TCP name the port of HTTP/3 where it is served, refusals too; the listener's
+    other versions are those it names."""
+    for protocols, wanted in ((["h3", "http/1.1"], True), (["http/1.1"], False)):
+        port = t.free_port()
+        proxy = t.proxy(listen=[{"address": f"127.0.0.1:{port}", "protocols": protocols}])
+        target = UdpTarget(t)
+        for key in (KEY, "wrong-key-here"):
+            head = UdpTunnel(t, proxy, target.host, target.port, key).head
+            same(f'alt-svc: h3=":{port}"'.encode() in head, wanted, f"Alt-Svc with {protocols}")
+        stream = TlsStream(proxy.endpoint(), t.pki.ca, ("h2", "http/1.1"))
+        t.defer(stream.close)
+        same(stream.protocol, "http/1.1", "the version chosen")

@@ -31,6 +31,7 @@ static void check_stale(sim_world *w, uint64_t handle) {
     assert_int_equal(masque_conn_pull(e, handle, &piece, 1, w->now), 0);
     assert_int_equal(masque_conn_pulled(e, handle, 0, w->now), STALE);
     assert_int_equal(masque_conn_set_protocols(e, handle, MASQUE_PROTOCOL_H2), STALE);
+    assert_int_equal(masque_conn_set_h3_port(e, handle, 443), STALE);
     assert_int_equal(masque_resolved(e, handle, MASQUE_IPV4, MASQUE_LOOKUP_OK, &address, 1, w->now), STALE);
     assert_int_equal(masque_attempt_set_user(e, handle, w), STALE);
     assert_int_equal(masque_dialed(e, handle, MASQUE_DIAL_OK, w->now), STALE);

@@ -173,11 +173,26 @@ static void test_timings(void **state) {
     }
 }
 
+static void test_alt_svc(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        mq_response response = {.refusal = i ? MQ_REFUSAL_METHOD : MQ_REFUSAL_NONE, .udp = true, .h3_port = 65535};
+        mq_response_text text;
+        mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+        size_t count = mq_response_fields(&response, &text, fields);
+        const char *value = field_value(fields, count, "alt-svc");
+        assert_non_null(value);
+        assert_string_equal(value, "h3=\":65535\"");
+        assert_int_equal(field_value(fields, count, "capsule-protocol") == NULL, i);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_table_is_whole),
         cmocka_unit_test(test_timings),
+        cmocka_unit_test(test_alt_svc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
