@@ -122,8 +122,9 @@ bool datagrams_write(mqd_watched *socket, masque_tunnel_id tunnel) {
             return true;
         }
         if (is_unreachable(error)) {
+            /* That told of an earlier one; these were not sent. Not later: the engine may take them back. */
+            send_run(socket->fd, datagrams, run);
             masque_tunnel_unreachable(worker->engine, tunnel, worker->now);
-            send_run(socket->fd, datagrams, run); /* that told of an earlier one; these were not sent */
         }
         masque_tunnel_pulled_datagrams(worker->engine, tunnel, run, error == EMSGSIZE ? run : 0, worker->now);
     }

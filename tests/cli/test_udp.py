@@ -71,7 +71,7 @@ def test_closed_port(t):
     closed.socket.close()
     tunnel = UdpTunnel(t, t.proxy(), closed.host, closed.port)
     same(tunnel.status, 101, "the answer")
-    tunnel.send(b"anybody?")
+    tunnel.send(b"anybody?", b"the error of the first is told to this one")
     try:
         while True:
             tunnel.recv()
