@@ -4,22 +4,13 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "socket.h"
 #include "worker.h"
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
-/* The largest UDP payload, and what UDP_GRO gathers at most. */
-#define READ_SIZE 65535
 /* Reads of one socket before others have their turn. */
 #define READS_MAX 4
 /* What the kernel takes in one call with UDP_SEGMENT. */
@@ -44,7 +35,7 @@ static size_t segment_of(struct msghdr *message) {
 
 /* False when nothing is left. */
 static bool read_once(const mqd_watched *socket, masque_tunnel_id tunnel) {
-    static _Thread_local uint8_t bytes[READ_SIZE];
+    static _Thread_local uint8_t bytes[UDP_READ_SIZE];
     const mqd_worker *worker = socket->worker;
     union {
         struct cmsghdr header;
@@ -118,7 +109,6 @@ bool datagrams_write(mqd_watched *socket, masque_tunnel_id tunnel) {
             error = send_run(socket->fd, datagrams, run);
         }
         if (error == EAGAIN) {
-            masque_tunnel_pulled_datagrams(worker->engine, tunnel, 0, 0, worker->now);
             return true;
         }
         if (is_unreachable(error)) {

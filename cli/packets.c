@@ -4,22 +4,12 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "socket.h"
 #include "worker.h"
 
-#ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#endif
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
-
-/* The largest UDP payload, and what UDP_GRO gathers at most. */
-#define READ_SIZE 65535
 /* Reads of one socket before others have their turn. */
 #define READS_MAX 16
 #define BURSTS_MAX 16
@@ -65,7 +55,7 @@ static void take_control(masque_packets *packets, struct cmsghdr *header) {
 
 /* False when nothing is left. */
 static bool read_once(worker_udp *udp) {
-    static _Thread_local uint8_t bytes[READ_SIZE];
+    static _Thread_local uint8_t bytes[UDP_READ_SIZE];
     mqd_worker *worker = udp->socket.worker;
     struct sockaddr_storage from;
     udp_control control;

@@ -5,9 +5,21 @@
 #ifndef CLI_SOCKET_H
 #define CLI_SOCKET_H
 
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "settings.h"
+
+/* Older headers don't have these. */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+/* The largest UDP payload, and what UDP_GRO gathers at most. */
+#define UDP_READ_SIZE 65535
 
 /* False for a family that isn't IP. */
 bool address_from_sockaddr(masque_address *address, const struct sockaddr *from);

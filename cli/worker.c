@@ -315,17 +315,7 @@ static void init_handles(mqd_worker *worker) {
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 
-/* 0 without a socket. */
-static uint16_t port_of(int fd) {
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    masque_address address = {.family = MASQUE_FAMILY_NONE};
-    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&storage, &length) == 0) {
-        address_from_sockaddr(&address, (struct sockaddr *)&storage);
-    }
-    return address.port;
-}
-
+/* Behind packets_init(): the answers name its ports. */
 static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_message *message) {
     for (size_t i = 0; i < setup->fd_count; i++) {
         worker_listener *listener = &worker->listeners[i];
@@ -337,7 +327,7 @@ static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_me
             return false;
         }
         listener->protocols = setup->protocols[i] & MASQUE_PROTOCOL_ALL;
-        listener->h3_port = port_of(setup->udp_fds[i]);
+        listener->h3_port = worker->udps[i].local.port;
         listener->open = true;
         watched_set(&listener->socket, UV_READABLE, on_listener);
     }
@@ -358,8 +348,8 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
         return false;
     }
     init_handles(worker);
-    if (!init_engine(worker, setup, message) || !init_listeners(worker, setup, message) ||
-        !packets_init(worker, setup->udp_fds, setup->fd_count, message)) {
+    if (!init_engine(worker, setup, message) || !packets_init(worker, setup->udp_fds, setup->fd_count, message) ||
+        !init_listeners(worker, setup, message)) {
         return false;
     }
     if (uv_thread_create(&worker->thread, run_thread, worker) != 0) {

@@ -84,7 +84,7 @@ MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_i
 
 /* HTTP/3 is served too, by the same host name on UDP port PORT: the connection's answers say so
    with Alt-Svc (RFC 7838), for clients that begin with TCP. 0, the default: they say nothing.
-   To be called right after masque_accept(); it holds for answers from now on. */
+   It holds for answers from now on, so the call belongs right behind masque_accept(). */
 MASQUE_EXTERN int masque_conn_set_h3_port(masque_engine *engine, masque_conn_id conn, uint16_t port);
 
 /* Memory to read ciphertext into, up to masque_iovec.length bytes. Valid until

@@ -277,6 +277,8 @@ bool mq_tunnel_take_data(mq_tunnel *tunnel, mq_block *block, uint32_t start, uin
 /* The same, copied. */
 bool mq_tunnel_take_bytes(mq_tunnel *tunnel, const uint8_t *bytes, size_t length);
 void mq_tunnel_client_finished(mq_tunnel *tunnel);
+/* The client may send LENGTH bytes more. */
+void mq_tunnel_credit(mq_tunnel *tunnel, size_t length);
 /* Tells the host, once, of what waits for the target. */
 void mq_tunnel_tell_output(mq_tunnel *tunnel);
 /* What TUNNEL may hold for its client now, of at most LIMIT bytes. */

@@ -85,15 +85,17 @@ static void drop_opening(mq_tunnel *tunnel) {
     tunnel->opening = NULL;
 }
 
+void mq_tunnel_credit(mq_tunnel *tunnel, size_t length) {
+    mq_session *session = tunnel->conn->session;
+    if (session && length > 0) {
+        session->ops->credit(session, &tunnel->stream, length);
+    }
+}
+
 /* Bytes nobody will take: the client gets its connection's credit back. */
 static void drop_incoming(mq_tunnel *tunnel) {
-    mq_conn *conn = tunnel->conn;
-    if (tunnel->udp) {
-        mq_udp_give_up_incoming(tunnel);
-    } else if (tunnel->incoming.bytes > 0 && conn->session) {
-        conn->session->ops->credit(conn->session, &tunnel->stream, tunnel->incoming.bytes);
-    }
-    mq_queue_clear(&tunnel->incoming, &conn->engine->pool);
+    mq_tunnel_credit(tunnel, tunnel->udp ? mq_udp_take_owed(tunnel->udp) : tunnel->incoming.bytes);
+    mq_queue_clear(&tunnel->incoming, &tunnel->conn->engine->pool);
 }
 
 static void drop_queues(mq_tunnel *tunnel) {

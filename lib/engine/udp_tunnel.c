@@ -8,7 +8,6 @@
  */
 #include "engine/udp_tunnel.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "tunnel/datagram_queue.h"
@@ -75,18 +74,15 @@ void mq_udp_del(mq_tunnel *tunnel) {
 
 /* --- from the client --------------------------------------------------------------------------- */
 
-static void credit(mq_tunnel *tunnel, size_t length) {
-    mq_session *session = tunnel->conn->session;
-    if (session && length > 0) {
-        session->ops->credit(session, &tunnel->stream, length);
-    }
+size_t mq_udp_take_owed(mq_udp *udp) {
+    size_t owed = udp->owed;
+    udp->owed = 0;
+    return owed;
 }
 
 static void pay_owed(mq_tunnel *tunnel) {
-    size_t owed = tunnel->udp->owed;
     if (tunnel->incoming.bytes <= limits_of(tunnel)->datagram_queue_max / 2) {
-        tunnel->udp->owed = 0;
-        credit(tunnel, owed);
+        mq_tunnel_credit(tunnel, mq_udp_take_owed(tunnel->udp));
     }
 }
 
@@ -213,12 +209,6 @@ void mq_udp_opened(mq_tunnel *tunnel) {
     tunnel->udp->moved_at = engine->now;
     mq_timer_set(&engine->timers, &tunnel->udp->idle, engine->now + idle_limit(tunnel->udp));
     finish(tunnel);
-}
-
-void mq_udp_give_up_incoming(mq_tunnel *tunnel) {
-    size_t owed = tunnel->udp->owed;
-    tunnel->udp->owed = 0;
-    credit(tunnel, owed);
 }
 
 /* A UDP tunnel with its target. */

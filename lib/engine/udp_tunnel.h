@@ -31,7 +31,7 @@ void mq_udp_take_datagram(mq_tunnel *tunnel, const uint8_t *bytes, size_t length
 void mq_udp_client_finished(mq_tunnel *tunnel);
 /* Answered, with a target. */
 void mq_udp_opened(mq_tunnel *tunnel);
-/* Nothing of what waits will be taken: the client gets its credit back. */
-void mq_udp_give_up_incoming(mq_tunnel *tunnel);
+/* What the stream's client is owed, which it is to be credited now. */
+size_t mq_udp_take_owed(mq_udp *udp);
 
 #endif
