@@ -119,6 +119,8 @@ void client_event(const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_INPUT:
     case MASQUE_EVENT_TUNNEL_FINISH:
     case MASQUE_EVENT_TUNNEL_END:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
         return; /* not a client's */
     }

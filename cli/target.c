@@ -219,6 +219,8 @@ void target_event(const masque_event *event) {
     case MASQUE_EVENT_AUTHORIZE:
     case MASQUE_EVENT_RESOLVE:
     case MASQUE_EVENT_DIAL:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
         return; /* not a target's */
     }

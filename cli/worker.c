@@ -171,6 +171,9 @@ static void act(mqd_worker *worker, const masque_event *event) {
     case MASQUE_EVENT_PACKETS:
         packets_send(worker);
         break;
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
+        break; /* only of connections that we would open */
     }
 }
 

@@ -199,6 +199,8 @@ static void handle_event(struct proxy *proxy, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_OUTPUT:
         write_peer(proxy, peer);
         break;
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_TUNNEL_INPUT:

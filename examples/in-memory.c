@@ -58,6 +58,8 @@ static void handle_event(masque_engine *engine, const masque_event *event, masqu
     case MASQUE_EVENT_CANCEL_DIAL: /* there is no socket to close */
     case MASQUE_EVENT_TUNNEL_INPUT:
     case MASQUE_EVENT_TUNNEL_END:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
         break;
     }

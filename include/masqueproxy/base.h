@@ -43,6 +43,12 @@ typedef struct masque_iovec {
     size_t length; /* bytes */
 } masque_iovec;
 
+/* A field of an HTTP head. */
+typedef struct masque_field {
+    const char *name; /* lower case */
+    const char *value;
+} masque_field;
+
 typedef enum masque_family { MASQUE_FAMILY_NONE = 0, MASQUE_IPV4 = 4, MASQUE_IPV6 = 6 } masque_family;
 
 /* An IP address and a port. IPv4 uses the first four bytes; the others are 0. */
@@ -81,7 +87,9 @@ typedef struct masque_address {
     X(NO_CREDENTIALS, -19, "no certificate is configured")                                                             \
     X(NO_AUTH, -20, "no authentication method is configured")                                                          \
     X(DENIED, -21, "the destination policy forbids it")                                                                \
-    X(ELSEWHERE, -22, "the packets are another worker's or server's")
+    X(ELSEWHERE, -22, "the packets are another worker's or server's")                                                  \
+    X(NO_TRUST, -23, "it is not configured whose certificates a client trusts")                                        \
+    X(UNTRUSTED, -24, "the server's certificate is not trusted, or is another host's")
 
 typedef enum masque_error {
 #define MASQUE_X(name, value, text) MASQUE_ERR_##name = (value),

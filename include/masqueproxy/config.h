@@ -42,6 +42,13 @@ MASQUE_EXTERN void masque_config_release(masque_config *config);
 MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
                                                 const void *key_pem, size_t key_length);
 
+/* The certificates, PEM, of those whom connections that masque_connect() makes trust, in place of
+   earlier ones. A system's are a file such as /etc/ssl/certs/ca-certificates.crt. NULL: anybody's;
+   for tests only. Dates are compared with the system's clock, by wolfSSL. Without a call there are
+   no such connections; with one a configuration may do without certificate and authentication,
+   and its engine then serves nobody. MASQUE_ERR_INVALID: 0 bytes. */
+MASQUE_EXTERN int masque_config_set_trust(masque_config *config, const void *pem, size_t length);
+
 /* 32 bytes that seal session tickets (RFC 8446 4.6.1). Engines, processes and
    machines that share them resume each other's sessions. Call again for older
    keys that still open tickets, at most 3; the first one seals. Without a call

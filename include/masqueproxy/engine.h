@@ -68,7 +68,8 @@ MASQUE_EXTERN int masque_engine_set_config(masque_engine *engine, masque_config 
 /* A client's transport was accepted: a byte stream that begins with TLS. CLIENT may be
    an IPv4-mapped address, as a socket for both families gives it. USER comes
    back in the connection's events. Returns its handle, or 0 with *ERROR set: MASQUE_ERR_OVERLOAD (a limit on
-   connections), MASQUE_ERR_DRAINED, MASQUE_ERR_NO_MEMORY; the host closes the socket then. */
+   connections), MASQUE_ERR_DRAINED, MASQUE_ERR_NO_CREDENTIALS (a client's configuration), MASQUE_ERR_NO_MEMORY; the
+   host closes the socket then. */
 MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user,
                                            masque_time now, int *error);
 
@@ -189,7 +190,7 @@ MASQUE_EXTERN size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_
 MASQUE_EXTERN int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id tunnel, size_t length, masque_time now);
 
 /* The target ended its direction (read() gave 0): carried to the client as the end
-   of the stream; the other direction stays open. */
+   of the stream; the other direction stays open. Of a UDP tunnel: it is to end in order. */
 MASQUE_EXTERN int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id tunnel, masque_time now);
 
 /* The target reset the connection, or it failed: carried to the client as a reset
@@ -242,6 +243,7 @@ MASQUE_EXTERN int masque_tunnel_unreachable(masque_engine *engine, masque_tunnel
 /* --- events --------------------------------------------------------------------- */
 
 typedef enum masque_event_type {
+    MASQUE_EVENT_CONN_OPEN,     /* conn, of masque_connect(): tunnels can be opened; protocol says how */
     MASQUE_EVENT_CONN_OUTPUT,   /* conn: masque_conn_pull() has bytes */
     MASQUE_EVENT_CONN_INPUT,    /* conn: masque_conn_reserve() works again */
     MASQUE_EVENT_CONN_FINISH,   /* conn: nothing more will be written; shutdown(SHUT_WR), go on reading */
@@ -250,10 +252,12 @@ typedef enum masque_event_type {
     MASQUE_EVENT_RESOLVE,       /* tunnel: look up text, AAAA and A, and answer masque_resolved() twice */
     MASQUE_EVENT_DIAL,          /* tunnel, attempt: connect to address from source, by transport */
     MASQUE_EVENT_CANCEL_DIAL,   /* attempt, whose DIAL was taken: is gone; close its socket */
+    MASQUE_EVENT_TUNNEL_ANSWER, /* tunnel, of masque_tunnel_open(): the proxy answered, see client.h */
     MASQUE_EVENT_TUNNEL_OUTPUT, /* tunnel: masque_tunnel_pull() has bytes, or masque_tunnel_pull_datagrams() some */
     MASQUE_EVENT_TUNNEL_INPUT,  /* tunnel: masque_tunnel_reserve() works again */
     MASQUE_EVENT_TUNNEL_FINISH, /* tunnel: all was pulled, the client ended; shutdown(SHUT_WR) */
-    MASQUE_EVENT_TUNNEL_END,    /* tunnel: is gone; close the target's socket, with a reset if `reset` */
+    MASQUE_EVENT_TUNNEL_END,    /* tunnel: is gone; close the target's socket, with a reset if `reset`; else the
+                                   client's end may not have been told by TUNNEL_FINISH */
     MASQUE_EVENT_PACKETS        /* masque_engine_pull_packets() has some, see quic.h */
 } masque_event_type;
 
@@ -270,6 +274,10 @@ typedef struct masque_event {
     const char *text;           /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
     bool reset;                 /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
     int error;                  /* CONN_END: a masque_error, 0 for an orderly end */
+    unsigned protocol;          /* CONN_OPEN: one of MASQUE_PROTOCOL_… */
+    unsigned status;            /* TUNNEL_ANSWER */
+    const masque_field *fields; /* TUNNEL_ANSWER, see client.h */
+    size_t field_count;
 } masque_event;
 
 /* Takes the next event into *EVENT; false when there is none. EVENT->text is valid

@@ -23,13 +23,15 @@
  *   base.h     errors, addresses, handles, the runtime      limits.h   every limit
  *   auth.h     authentication methods                       policy.h   allowed targets
  *   config.h   configuration                                engine.h   the proxy
- *   quic.h     UDP packets for HTTP/3                       version.h  versions
+ *   quic.h     UDP packets for HTTP/3                       client.h   the client of a proxy
+ *   version.h  versions
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
 
 #include <masqueproxy/auth.h>
 #include <masqueproxy/base.h>
+#include <masqueproxy/client.h>
 #include <masqueproxy/config.h>
 #include <masqueproxy/engine.h>
 #include <masqueproxy/limits.h>

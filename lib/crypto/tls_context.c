@@ -25,6 +25,8 @@ struct mq_tls_context {
     masque_allocator allocator;
     WOLFSSL_CTX *ctx;
     WOLFSSL_CTX *quic_ctx;
+    WOLFSSL_CTX *client_ctx;
+    WOLFSSL_CTX *quic_client_ctx;
     mq_ticket_sealer sealer;
 };
 
@@ -34,6 +36,7 @@ void mq_credentials_free(mq_credentials *credentials, const masque_allocator *al
     }
     mq_free(allocator, credentials->chain_pem);
     mq_free(allocator, credentials->key_pem);
+    mq_free(allocator, credentials->trust_pem);
     mq_wipe(credentials, sizeof *credentials);
 }
 
@@ -77,7 +80,7 @@ static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_c
     return error ? error : set_sessions(ctx, sealer);
 }
 
-static int set_up_both(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
+static int set_up_servers(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
     context->ctx = wolfSSL_CTX_new(wolfSSLv23_server_method());
     context->quic_ctx = wolfSSL_CTX_new(wolfTLSv1_3_server_method());
     if (!context->ctx || !context->quic_ctx) {
@@ -96,6 +99,41 @@ static int set_up_both(mq_tls_context *context, const mq_credentials *credential
     return error;
 }
 
+/* Whose certificates are taken. The server's name is each connection's, see mq_tls_expect(). */
+static int set_trust(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+    if (credentials->trust_anybody) {
+        wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
+        return 0;
+    }
+    wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, NULL);
+    /* A system's bundle always holds some that wolfSSL can't read. */
+    int done = wolfSSL_CTX_load_verify_buffer_ex(ctx, credentials->trust_pem, (long)credentials->trust_length,
+                                                 WOLFSSL_FILETYPE_PEM, 0, WOLFSSL_LOAD_FLAG_IGNORE_ERR);
+    return done == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_CERTIFICATE;
+}
+
+static int set_up_client(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials) {
+    int error = set_algorithms(ctx, version, ciphers);
+    return error ? error : set_trust(ctx, credentials);
+}
+
+static int set_up_clients(mq_tls_context *context, const mq_credentials *credentials) {
+    context->client_ctx = wolfSSL_CTX_new(wolfSSLv23_client_method());
+    context->quic_client_ctx = wolfSSL_CTX_new(wolfTLSv1_3_client_method());
+    if (!context->client_ctx || !context->quic_client_ctx) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    int error = set_up_client(context->client_ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials);
+    if (!error) {
+        error = set_up_client(context->quic_client_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials);
+    }
+    if (!error && ngtcp2_crypto_wolfssl_configure_client_context(context->quic_client_ctx) != 0) {
+        error = MASQUE_ERR_CRYPTO;
+    }
+    return error;
+}
+
 int mq_tls_context_new(mq_tls_context **out, const mq_credentials *credentials, const masque_runtime *runtime) {
     *out = NULL;
     masque_allocator allocator;
@@ -105,7 +143,10 @@ int mq_tls_context_new(mq_tls_context **out, const mq_credentials *credentials, 
         return MASQUE_ERR_NO_MEMORY;
     }
     context->allocator = allocator;
-    int error = set_up_both(context, credentials, runtime);
+    int error = credentials->chain_pem ? set_up_servers(context, credentials, runtime) : 0;
+    if (!error && mq_credentials_are_clients(credentials)) {
+        error = set_up_clients(context, credentials);
+    }
     if (error) {
         mq_tls_context_del(context);
         return error;
@@ -120,6 +161,8 @@ void mq_tls_context_del(mq_tls_context *context) {
     }
     wolfSSL_CTX_free(context->ctx);
     wolfSSL_CTX_free(context->quic_ctx);
+    wolfSSL_CTX_free(context->client_ctx);
+    wolfSSL_CTX_free(context->quic_client_ctx);
     mq_ticket_sealer_free(&context->sealer);
     masque_allocator allocator = context->allocator;
     mq_free(&allocator, context);
@@ -131,4 +174,26 @@ void *mq_tls_context_handle(mq_tls_context *context) {
 
 void *mq_tls_context_quic_handle(mq_tls_context *context) {
     return context->quic_ctx;
+}
+
+void *mq_tls_context_client_handle(mq_tls_context *context) {
+    return context->client_ctx;
+}
+
+void *mq_tls_context_quic_client_handle(mq_tls_context *context) {
+    return context->quic_client_ctx;
+}
+
+int mq_tls_expect(void *ssl, const char *server) {
+    masque_address address;
+    if (masque_address_parse(&address, server, strlen(server)) == 0) {
+        return wolfSSL_check_ip_address(ssl, server) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_NO_MEMORY;
+    }
+    bool done = wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, server, (word16)strlen(server)) == WOLFSSL_SUCCESS &&
+                wolfSSL_check_domain_name(ssl, server) == WOLFSSL_SUCCESS;
+    return done ? 0 : MASQUE_ERR_NO_MEMORY;
+}
+
+bool mq_tls_alert_is_of_certificate(int alert) {
+    return (alert >= 42 && alert <= 46) || alert == 48;
 }

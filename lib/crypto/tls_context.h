@@ -1,6 +1,6 @@
 /*
  * crypto/tls_context.h: what all TLS connections of one engine and one
- * configuration share: certificate, ciphers, key exchange groups, ticket keys.
+ * configuration share: certificate, trusted ones, ciphers, key exchange groups, ticket keys.
  *
  * An engine makes its own from the configuration's bytes, so that no lock and
  * no random generator is shared between threads. The one place that knows which
@@ -17,13 +17,21 @@
 
 /* The configuration's part: plain bytes, read-only after sealing. */
 typedef struct mq_credentials {
-    uint8_t *chain_pem;
+    uint8_t *chain_pem; /* NULL: we are no server */
     size_t chain_length;
     uint8_t *key_pem;
     size_t key_length;
     uint8_t ticket_keys[MQ_TICKET_KEYS_MAX][MASQUE_TICKET_KEY_LENGTH]; /* the first one seals */
     size_t ticket_key_count;
+    uint8_t *trust_pem; /* whom a client trusts */
+    size_t trust_length;
+    bool trust_anybody;
 } mq_credentials;
+
+/* Can connections to servers be made with them? */
+static inline bool mq_credentials_are_clients(const mq_credentials *credentials) {
+    return credentials->trust_pem || credentials->trust_anybody;
+}
 
 void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator);
 
@@ -38,5 +46,14 @@ void mq_tls_context_del(mq_tls_context *context);
 void *mq_tls_context_handle(mq_tls_context *context);
 /* The same for QUIC: TLS 1.3 without records (RFC 9001). */
 void *mq_tls_context_quic_handle(mq_tls_context *context);
+/* The same of clients; NULL when the credentials are none of a client. */
+void *mq_tls_context_client_handle(mq_tls_context *context);
+void *mq_tls_context_quic_client_handle(mq_tls_context *context);
+
+/* SSL, a client's WOLFSSL, is to talk to SERVER only: a host name, which SNI says too (RFC 6066 3),
+   or an address without port. 0 or MASQUE_ERR_NO_MEMORY. */
+int mq_tls_expect(void *ssl, const char *server);
+/* Is ALERT one that says what is wrong with the peer's certificate (RFC 8446 6.2)? */
+bool mq_tls_alert_is_of_certificate(int alert);
 
 #endif

@@ -70,6 +70,29 @@ int masque_config_set_certificate(masque_config *config, const void *chain_pem, 
     return 0;
 }
 
+int masque_config_set_trust(masque_config *config, const void *pem, size_t length) {
+    const masque_allocator *allocator = &config->runtime.allocator;
+    mq_credentials *credentials = &config->credentials;
+    uint8_t *copy = NULL;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    if (pem && length == 0) {
+        return MASQUE_ERR_INVALID;
+    }
+    if (pem) {
+        copy = (uint8_t *)mq_copy_text(allocator, pem, length);
+        if (!copy) {
+            return MASQUE_ERR_NO_MEMORY;
+        }
+    }
+    mq_free(allocator, credentials->trust_pem);
+    credentials->trust_pem = copy;
+    credentials->trust_length = pem ? length : 0;
+    credentials->trust_anybody = !pem;
+    return 0;
+}
+
 int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE_TICKET_KEY_LENGTH]) {
     mq_credentials *credentials = &config->credentials;
     if (config->sealed) {
@@ -210,10 +233,11 @@ int masque_config_seal(masque_config *config) {
     if (config->sealed) {
         return MASQUE_ERR_STATE;
     }
-    if (!credentials->chain_pem) {
+    bool serves = credentials->chain_pem || config->method_count > 0 || !mq_credentials_are_clients(credentials);
+    if (serves && !credentials->chain_pem) {
         return MASQUE_ERR_NO_CREDENTIALS;
     }
-    if (config->method_count == 0) {
+    if (serves && config->method_count == 0) {
         return MASQUE_ERR_NO_AUTH;
     }
     /* Made only to learn what is wrong with it; each engine makes its own. */

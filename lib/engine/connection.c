@@ -118,6 +118,12 @@ static void end_tunnels(mq_conn *conn, bool clean) {
     }
 }
 
+static void drop_events(mq_conn *conn) {
+    while (conn->ready.due) {
+        mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
+    }
+}
+
 /* The transport is no more of use. Tunnels that still deliver keep the shell. */
 static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     if (conn->state == MQ_CONN_ENDED) {
@@ -132,10 +138,8 @@ static void conn_end(mq_conn *conn, int error, bool reset, bool clean) {
     conn->reset = reset;
     mq_conn_log(conn, conn->error ? MASQUE_LOG_INFO : MASQUE_LOG_DEBUG, "connection-end", conn->error);
     free_transport(conn);
-    while (conn->ready.due) {
-        mq_ready_clear(&conn->ready, (masque_event_type)__builtin_ctz(conn->ready.due));
-    }
-    if (!conn->over_quic) {
+    drop_events(conn);
+    if (!conn->end_taken) {
         mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
     }
     mq_timer_set(&conn->engine->timers, &conn->timer, MASQUE_NEVER);
@@ -169,6 +173,11 @@ void mq_conn_begin_close(mq_conn *conn, int error) {
     end_tunnels(conn, error == 0);
     if (conn->over_quic) {
         mq_quic_conn_close(conn, error);
+        if (!conn->end_taken) {
+            /* The host of a client has no socket to wait for: what is left is QUIC's own. */
+            drop_events(conn);
+            mq_ready_set(conn->engine, &conn->ready, MASQUE_EVENT_CONN_END);
+        }
     } else if (conn->session) {
         conn->session->now = conn->engine->now;
         conn->session->ops->terminate(conn->session, error);
@@ -481,6 +490,9 @@ masque_conn_id masque_accept(masque_engine *engine, const masque_address *client
     const masque_limits *limits = &engine->setup->config->limits;
     engine->now = now;
     *error = engine->draining ? MASQUE_ERR_DRAINED : 0;
+    if (!engine->setup->config->credentials.chain_pem) {
+        *error = MASQUE_ERR_NO_CREDENTIALS;
+    }
     if (engine->conns.live >= limits->connections_max || mq_engine_is_past(engine, 95)) {
         *error = MASQUE_ERR_OVERLOAD;
     }
@@ -525,6 +537,10 @@ void mq_conn_del(mq_conn *conn) {
         link = link->next;
         tunnel->stream.session = NULL;
         mq_tunnel_del(tunnel);
+    }
+    if (conn->outbound) {
+        mq_link_remove(&conn->outbound->link);
+        mq_free(mq_engine_allocator(engine), conn->outbound);
     }
     mq_timer_free(&engine->timers, &conn->timer);
     mq_link_remove(&conn->ready.link);

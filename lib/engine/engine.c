@@ -107,6 +107,7 @@ static int engine_init(masque_engine *engine, masque_config *config) {
     mq_link_init(&engine->ready);
     mq_link_init(&engine->starved);
     mq_link_init(&engine->writers);
+    mq_link_init(&engine->outbound);
     mq_ready_init(&engine->ready_packets, MQ_READY_PACKETS);
     engine->output.sealed = true;
     engine->endpoint.runtime = &engine->runtime;
@@ -224,6 +225,8 @@ static void fill_conn_event(mq_conn *conn, masque_event *event) {
         event->reset = conn->reset;
         event->error = conn->error;
         mq_conn_end_taken(conn);
+    } else if (event->type == MASQUE_EVENT_CONN_OPEN) {
+        event->protocol = conn->outbound->protocol;
     }
 }
 
@@ -235,6 +238,10 @@ static void fill_tunnel_event(mq_tunnel *tunnel, masque_event *event) {
         event->text = tunnel->opening->authority.name;
     } else if (event->type == MASQUE_EVENT_AUTHORIZE) {
         event->text = tunnel->opening->auth_method;
+    } else if (event->type == MASQUE_EVENT_TUNNEL_ANSWER) {
+        event->status = tunnel->answer.status;
+        event->fields = tunnel->answer.fields;
+        event->field_count = tunnel->answer.count;
     } else if (event->type == MASQUE_EVENT_TUNNEL_END) {
         mq_conn *conn = tunnel->conn;
         event->reset = tunnel->reset;

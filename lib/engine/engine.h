@@ -1,7 +1,8 @@
 /*
  * engine/engine.h: the objects of a running proxy and what its parts call of each
  * other. engine.c: life, events, time. connection.c, input.c: a client's transport;
- * packets.c, quic_connection.c: the same over QUIC. reports.c: what sessions report.
+ * packets.c, quic_connection.c: the same over QUIC. client.c: connections of our own, and their
+ * tunnels. reports.c: what sessions report.
  * tunnel.c: bytes between client and target; udp_tunnel.c: datagrams. door.c: request, authentication,
  * policy, answer. dialing.c: look-ups and attempts.
  *
@@ -13,6 +14,7 @@
 #ifndef MQ_ENGINE_ENGINE_H
 #define MQ_ENGINE_ENGINE_H
 
+#include <masqueproxy/client.h>
 #include <masqueproxy/engine.h>
 #include <masqueproxy/quic.h>
 
@@ -28,6 +30,7 @@
 #include "transport/tls_stream.h"
 #include "tunnel/dial.h"
 #include "wire/authority.h"
+#include "wire/uri_template.h"
 
 /* What one read of a client's socket may bring; what one readv() of a target may. */
 #define MQ_READ_SIZE 262144u
@@ -78,6 +81,7 @@ struct masque_engine {
     mq_quic_endpoint endpoint;
     mq_quic_packets output; /* its memory is NULL before the first packet */
     size_t packets_pulled;  /* bursts the host has, not yet said to be sent */
+    mq_link outbound;       /* of mq_outbound, those over QUIC */
     mq_link writers;        /* mq_conn.in_writers: QUIC connections that may have something to say */
     mq_ready ready_packets;
     bool packets_told; /* the host knows, until a pull gives none */
@@ -94,6 +98,17 @@ typedef enum mq_conn_state {
     MQ_CONN_ENDED    /* CONN_END is due, or taken; a shell for tunnels that linger */
 } mq_conn_state;
 
+/* What a connection has that we opened. */
+typedef struct mq_outbound {
+    struct mq_conn *conn;
+    mq_authority proxy;
+    mq_uri_template udp_template;
+    unsigned protocol;   /* the one that is spoken, once it is known */
+    bool opened;         /* requests can be made */
+    masque_packets path; /* QUIC: only its addresses and socket */
+    mq_link link;        /* QUIC: in masque_engine.outbound */
+} mq_outbound;
+
 typedef struct mq_conn {
     masque_engine *engine;
     masque_conn_id id;
@@ -102,12 +117,13 @@ typedef struct mq_conn {
     mq_conn_state state;
     mq_ready ready;
     mq_timer timer;
-    masque_address client;
-    mq_source *source;
-    mq_tls_stream tls;   /* all zero when the transport is QUIC */
-    mq_quic *quic;       /* NULL when it is a byte stream, and after the end */
-    mq_session *session; /* NULL before OPEN and after the end */
-    uint8_t *kept;       /* ciphertext that came while a tunnel was full */
+    masque_address client; /* the peer's */
+    mq_outbound *outbound; /* NULL: it was accepted */
+    mq_source *source;     /* NULL: none is counted */
+    mq_tls_stream tls;     /* all zero when the transport is QUIC */
+    mq_quic *quic;         /* NULL when it is a byte stream, and after the end */
+    mq_session *session;   /* NULL before OPEN and after the end */
+    uint8_t *kept;         /* ciphertext that came while a tunnel was full */
     size_t kept_length;
     bool output_told;   /* the host knows that there is output, until a pull gives none */
     bool input_blocked; /* masque_conn_reserve() said no */
@@ -182,6 +198,8 @@ typedef struct mq_tunnel {
     mq_queue incoming;    /* bytes for the target */
     mq_opening *opening;  /* NULL once answered */
     struct mq_udp *udp;   /* NULL: it carries bytes */
+    bool asked;           /* of a client: the answer isn't here yet */
+    mq_answer answer;     /* of a client: until its event was taken */
     masque_time moved_at; /* bytes last went to the client, or to the target after the stream's end */
     bool client_finished; /* END_STREAM or close_notify came */
     bool finish_reported; /* TUNNEL_FINISH was queued */
@@ -234,7 +252,15 @@ void mq_conn_after_output(mq_conn *conn);
 /* What its session is made with. */
 mq_session_setup mq_conn_session_setup(mq_conn *conn);
 
+/* --- client.c */
+/* The client's session is ready for requests. */
+void mq_client_opened(mq_conn *conn);
+/* Takes over ANSWER's fields. */
+void mq_client_answered(mq_tunnel *tunnel, mq_answer *answer, bool opened);
+
 /* --- packets.c */
+/* What only QUIC needs exists from then on. False without memory. */
+bool mq_packets_prepare(masque_engine *engine);
 /* Tells the host of packets, once. */
 void mq_packets_tell(masque_engine *engine);
 
@@ -242,6 +268,8 @@ void mq_packets_tell(masque_engine *engine);
 struct mq_quic_initial;
 /* NULL without memory. */
 mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *initial, const masque_packets *from);
+/* Begins CONN's, an outbound one. 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. */
+int mq_quic_conn_connect(mq_conn *conn, const char *server);
 /* One UDP payload; mq_conn_settle() must follow. */
 void mq_quic_conn_input(mq_conn *conn, const masque_packets *from, const uint8_t *bytes, size_t length);
 /* Writes what it can into the engine's output. */
@@ -254,6 +282,8 @@ void mq_quic_conn_free(mq_conn *conn);
 void mq_quic_conn_is_known(mq_conn *conn);
 
 /* --- input.c */
+/* Goes on with TLS, at whose end the session begins. */
+int mq_conn_handshake(mq_conn *conn);
 /* Processes ciphertext; a rest is in conn->kept afterwards. */
 void mq_conn_input(mq_conn *conn, const uint8_t *bytes, size_t length);
 /* Copies LENGTH bytes to conn->kept, in place of what was there. 0 or MASQUE_ERR_NO_MEMORY,
@@ -287,6 +317,8 @@ static inline masque_transport mq_tunnel_transport(const mq_tunnel *tunnel) {
     return tunnel->udp ? MASQUE_TRANSPORT_UDP : MASQUE_TRANSPORT_TCP;
 }
 void mq_tunnel_sent(mq_tunnel *tunnel, size_t length);
+/* What waited for room, or for the proxy's answer, may go on. */
+void mq_tunnel_let_target_be_read(mq_tunnel *tunnel);
 /* The answer went out and the target is there. */
 void mq_tunnel_opened(mq_tunnel *tunnel);
 /* Frees a tunnel that is in nobody's hands any more. */

@@ -13,7 +13,12 @@ static int open_session(mq_conn *conn) {
     if (!h2 && !(conn->tls.protocols & MASQUE_PROTOCOL_HTTP11)) {
         return MASQUE_ERR_TLS_HANDSHAKE; /* no ALPN means HTTP/1.1 */
     }
-    conn->session = h2 ? mq_h2_new(&setup) : mq_h1_new(&setup);
+    if (conn->outbound) {
+        conn->outbound->protocol = h2 ? MASQUE_PROTOCOL_H2 : MASQUE_PROTOCOL_HTTP11;
+        conn->session = h2 ? mq_h2_client_new(&setup) : mq_h1_client_new(&setup);
+    } else {
+        conn->session = h2 ? mq_h2_new(&setup) : mq_h1_new(&setup);
+    }
     if (!conn->session) {
         return MASQUE_ERR_NO_MEMORY;
     }
@@ -21,10 +26,13 @@ static int open_session(mq_conn *conn) {
     conn->idle_since = engine->now;
     mq_conn_enter(conn, MQ_CONN_OPEN);
     mq_conn_log(conn, MASQUE_LOG_DEBUG, "connection-open", 0);
+    if (conn->outbound && !h2) {
+        mq_client_opened(conn); /* HTTP/1.1 has no SETTINGS to wait for */
+    }
     return 0;
 }
 
-static int go_on_with_handshake(mq_conn *conn) {
+int mq_conn_handshake(mq_conn *conn) {
     int error = mq_tls_stream_handshake(&conn->tls);
     if (error || conn->tls.state != MQ_TLS_OPEN) {
         return error;
@@ -86,7 +94,7 @@ static int take_plaintext(mq_conn *conn, bool *more) {
 static void process(mq_conn *conn) {
     int error = 0;
     if (conn->state == MQ_CONN_HANDSHAKE) {
-        error = go_on_with_handshake(conn);
+        error = mq_conn_handshake(conn);
     }
     bool more = conn->state == MQ_CONN_OPEN;
     while (!error && more && conn->state == MQ_CONN_OPEN && !conn->session->must_abort && !conn->flooded) {

@@ -21,6 +21,7 @@
    address by a Retry, and beyond so many its packets are dropped. */
 #define HALF_OPEN_BEFORE_RETRY 256u
 #define HALF_OPEN_MAX 4096u
+#define OUTBOUND_SEARCH_MAX 64u
 
 /* One UDP payload and what is known of it. */
 typedef struct mq_arrival {
@@ -38,8 +39,7 @@ void mq_packets_tell(masque_engine *engine) {
     }
 }
 
-/* What only QUIC needs exists once the first packet came. */
-static bool is_prepared(masque_engine *engine) {
+bool mq_packets_prepare(masque_engine *engine) {
     uint64_t seed[2];
     if (engine->output.memory) {
         return true;
@@ -121,6 +121,9 @@ static mq_conn *accept_initial(masque_engine *engine, const mq_arrival *arrival)
         refuse(engine, arrival, &initial, INVALID_TOKEN);
         return NULL;
     }
+    if (!engine->setup->config->credentials.chain_pem) {
+        return NULL; /* it serves nobody */
+    }
     bool full = engine->draining || engine->conns.live >= limits->connections_max ||
                 mq_engine_is_past(engine, OVERLOAD_REFUSE_PERCENT);
     if (full) {
@@ -152,11 +155,32 @@ static bool is_elsewhere(masque_engine *engine, const mq_packet_head *head, masq
     return route->worker != self->worker || route->generation != self->generation;
 }
 
+/* A server that lost our connection answers with a Stateless Reset (RFC 9000 10.3), which names no
+   connection ID: the path must tell. Bounded, or a flood would search again and again. */
+static mq_conn *outbound_of(masque_engine *engine, const masque_packets *from) {
+    size_t searched = 0;
+    for (mq_link *link = engine->outbound.next; link != &engine->outbound && searched < OUTBOUND_SEARCH_MAX;
+         link = link->next) {
+        mq_outbound *outbound = MQ_MEMBER(link, mq_outbound, link);
+        const masque_packets *path = &outbound->path;
+        searched++;
+        if (path->remote.port == from->remote.port && path->socket == from->socket &&
+            masque_address_same_ip(&path->remote, &from->remote)) {
+            return outbound->conn;
+        }
+    }
+    return NULL;
+}
+
 static mq_conn *connection_of(masque_engine *engine, const mq_arrival *arrival) {
+    mq_conn *outbound = NULL;
     switch (arrival->head.kind) {
     case MQ_PACKET_SHORT:
-        reset_stray(engine, arrival);
-        return NULL;
+        outbound = outbound_of(engine, arrival->from);
+        if (!outbound) {
+            reset_stray(engine, arrival);
+        }
+        return outbound;
     case MQ_PACKET_LONG:
         return accept_initial(engine, arrival);
     case MQ_PACKET_VERSION:
@@ -184,7 +208,7 @@ int masque_engine_packets(masque_engine *engine, const masque_packets *given, ma
     engine->now = now;
     packets.remote = mq_address_canonical(&given->remote);
     packets.local = mq_address_canonical(&given->local);
-    if (!is_prepared(engine)) {
+    if (!mq_packets_prepare(engine)) {
         return 0;
     }
     for (size_t offset = 0; offset < packets.length;) {

@@ -18,7 +18,7 @@
 static int on_ready(void *owner) {
     mq_conn *conn = owner;
     const mq_session_setup setup = mq_conn_session_setup(conn);
-    conn->session = mq_h3_new(&setup, conn->quic);
+    conn->session = conn->outbound ? mq_h3_client_new(&setup, conn->quic) : mq_h3_new(&setup, conn->quic);
     if (!conn->session) {
         return MASQUE_ERR_NO_MEMORY;
     }
@@ -31,10 +31,14 @@ static int on_ready(void *owner) {
 static int on_opened(void *owner) {
     mq_conn *conn = owner;
     masque_engine *engine = conn->engine;
-    int error;
+    int error = 0;
     engine->stats.handshakes_resumed += mq_quic_is_resumed(conn->quic);
     conn->idle_since = engine->now;
     mq_conn_enter(conn, MQ_CONN_OPEN);
+    if (conn->outbound) {
+        mq_conn_log(conn, MASQUE_LOG_DEBUG, "connection-open", 0);
+        return 0;
+    }
     conn->source = mq_sources_enter(&engine->sources, &conn->client, &conn->setup->config->limits, &error);
     if (!conn->source) {
         mq_conn_begin_close(conn, error);
@@ -48,11 +52,10 @@ static int on_opened(void *owner) {
     return 0;
 }
 
-/* `conn->quic` must be there before ngtcp2 calls back, which it does only on input. */
-static int start(mq_conn *conn, const struct mq_quic_initial *initial, const masque_packets *from) {
+static mq_quic_setup quic_setup_of(mq_conn *conn) {
     masque_engine *engine = conn->engine;
     const masque_config *config = conn->setup->config;
-    const mq_quic_setup setup = {
+    return (mq_quic_setup){
         .endpoint = &engine->endpoint,
         .owner = conn,
         .ready = on_ready,
@@ -66,7 +69,12 @@ static int start(mq_conn *conn, const struct mq_quic_initial *initial, const mas
         .connection_window = mq_window_connection(&config->limits),
         .goodbye_code = MQ_H3_NO_ERROR,
     };
-    return mq_quic_new(&conn->quic, &setup, initial, from, engine->now);
+}
+
+/* `conn->quic` must be there before ngtcp2 calls back, which it does only on input. */
+static int start(mq_conn *conn, const struct mq_quic_initial *initial, const masque_packets *from) {
+    const mq_quic_setup setup = quic_setup_of(conn);
+    return mq_quic_new(&conn->quic, &setup, initial, from, conn->engine->now);
 }
 
 mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *initial, const masque_packets *from) {
@@ -84,6 +92,14 @@ mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *i
     engine->half_open++;
     engine->stats.connections_total++;
     return conn;
+}
+
+int mq_quic_conn_connect(mq_conn *conn, const char *server) {
+    const mq_quic_setup setup = quic_setup_of(conn);
+    conn->over_quic = true;
+    conn->outbound->protocol = MASQUE_PROTOCOL_H3;
+    mq_list_append(&conn->engine->outbound, &conn->outbound->link);
+    return mq_quic_client_new(&conn->quic, &setup, server, &conn->outbound->path, conn->engine->now);
 }
 
 void mq_quic_conn_input(mq_conn *conn, const masque_packets *from, const uint8_t *bytes, size_t length) {

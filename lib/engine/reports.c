@@ -51,6 +51,15 @@ static void on_head_since(void *owner, masque_time since) {
     conn->head_since = since;
 }
 
+static void on_opened(void *owner) {
+    mq_client_opened(owner);
+}
+
+static void on_answered(void *owner, mq_stream *stream, mq_answer *answer, bool opened) {
+    (void)owner;
+    mq_client_answered(mq_tunnel_of(stream), answer, opened);
+}
+
 static const mq_session_events SESSION_EVENTS = {
     .request = on_request,
     .data = on_data,
@@ -61,6 +70,8 @@ static const mq_session_events SESSION_EVENTS = {
     .closed = on_closed,
     .sent = on_sent,
     .head_since = on_head_since,
+    .opened = on_opened,
+    .answered = on_answered,
 };
 
 mq_session_setup mq_conn_session_setup(mq_conn *conn) {

@@ -30,10 +30,16 @@ mq_tunnel *mq_tunnel_find(const masque_engine *engine, masque_tunnel_id id) {
     return tunnel && !tunnel->ended ? tunnel : NULL;
 }
 
-/* A tunnel whose target is connected. */
-static mq_tunnel *find_open(masque_engine *engine, masque_tunnel_id id) {
+/* A tunnel that the host has a socket, or an application, of. */
+static mq_tunnel *find_held(masque_engine *engine, masque_tunnel_id id) {
     mq_tunnel *tunnel = mq_tunnel_find(engine, id);
     return tunnel && !tunnel->opening ? tunnel : NULL;
+}
+
+/* One whose target is connected, or whose proxy said 200. */
+static mq_tunnel *find_open(masque_engine *engine, masque_tunnel_id id) {
+    mq_tunnel *tunnel = find_held(engine, id);
+    return tunnel && !tunnel->asked ? tunnel : NULL;
 }
 
 /* The same of a tunnel of bytes. */
@@ -110,6 +116,7 @@ void mq_tunnel_del(mq_tunnel *tunnel) {
     masque_engine *engine = conn->engine;
     assert(!tunnel->stream.session);
     drop_opening(tunnel);
+    mq_answer_free(&tunnel->answer);
     drop_queues(tunnel);
     mq_udp_del(tunnel);
     conn->lingering -= tunnel->lingering;
@@ -143,8 +150,13 @@ void mq_tunnel_end(mq_tunnel *tunnel, bool reset) {
     tunnel->reset = reset || tunnel->failed;
     mq_link_remove(&tunnel->starved);
     drop_queues(tunnel);
+    /* Of what is due only a refusal's answer still means something. */
+    bool answered = mq_ready_has(&tunnel->ready, MASQUE_EVENT_TUNNEL_ANSWER);
     while (tunnel->ready.due) {
         mq_ready_clear(&tunnel->ready, (masque_event_type)__builtin_ctz(tunnel->ready.due));
+    }
+    if (answered) {
+        mq_ready_set(conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_ANSWER);
     }
     mq_ready_set(conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_END);
 }
@@ -157,7 +169,7 @@ static void report_finish(mq_tunnel *tunnel) {
     }
 }
 
-static void let_target_be_read(mq_tunnel *tunnel) {
+void mq_tunnel_let_target_be_read(mq_tunnel *tunnel) {
     if (tunnel->target_blocked) {
         tunnel->target_blocked = false;
         mq_ready_set(tunnel->conn->engine, &tunnel->ready, MASQUE_EVENT_TUNNEL_INPUT);
@@ -177,7 +189,7 @@ static void linger(mq_tunnel *tunnel) {
     tunnel->moved_at = conn->engine->now;
     mq_link_remove(&tunnel->starved);
     report_finish(tunnel);
-    let_target_be_read(tunnel);
+    mq_tunnel_let_target_be_read(tunnel);
 }
 
 void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
@@ -186,7 +198,7 @@ void mq_tunnel_client_gone(mq_tunnel *tunnel, bool clean) {
         return;
     }
     /* Only END_STREAM, or HTTP/1.1's close_notify, says that these were all the bytes. */
-    clean = clean && tunnel->client_finished && !tunnel->failed;
+    clean = clean && tunnel->client_finished && !tunnel->failed && !tunnel->asked;
     bool target_lives = tunnel->incoming.bytes > 0 || (!tunnel->stream.outgoing_end && !tunnel->udp);
     if (clean && !tunnel->opening && target_lives) {
         linger(tunnel);
@@ -395,8 +407,12 @@ static size_t offer_tail(masque_engine *engine, const mq_queue *queue, masque_io
 }
 
 size_t masque_tunnel_reserve(masque_engine *engine, masque_tunnel_id id, masque_iovec *pieces, size_t count) {
-    mq_tunnel *tunnel = find_bytes(engine, id);
-    if (!tunnel || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
+    mq_tunnel *tunnel = find_held(engine, id);
+    if (!tunnel || tunnel->udp || tunnel->stream.outgoing_end || tunnel->failed || count == 0) {
+        return 0;
+    }
+    if (tunnel->asked) {
+        tunnel->target_blocked = true; /* until the answer */
         return 0;
     }
     size_t room = tunnel->lingering ? MQ_BLOCK_PAYLOAD : room_for_client(tunnel);
@@ -512,12 +528,12 @@ void mq_tunnel_sent(mq_tunnel *tunnel, size_t length) {
     tunnel->conn->outgoing_bytes -= length;
     tunnel->moved_at = engine->now;
     if (tunnel->stream.outgoing.bytes == 0) {
-        let_target_be_read(tunnel);
+        mq_tunnel_let_target_be_read(tunnel);
     }
 }
 
 int masque_tunnel_finished(masque_engine *engine, masque_tunnel_id id, masque_time now) {
-    mq_tunnel *tunnel = find_bytes(engine, id);
+    mq_tunnel *tunnel = find_open(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
     }
@@ -554,7 +570,7 @@ void mq_tunnel_end_failed(mq_tunnel *tunnel) {
 }
 
 int masque_tunnel_failed(masque_engine *engine, masque_tunnel_id id, masque_time now) {
-    mq_tunnel *tunnel = find_open(engine, id);
+    mq_tunnel *tunnel = find_held(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
     }

@@ -214,7 +214,7 @@ void mq_udp_opened(mq_tunnel *tunnel) {
 /* A UDP tunnel with its target. */
 static mq_tunnel *find_open(const masque_engine *engine, masque_tunnel_id id) {
     mq_tunnel *tunnel = mq_tunnel_find(engine, id);
-    return tunnel && !tunnel->opening && tunnel->udp ? tunnel : NULL;
+    return tunnel && !tunnel->opening && !tunnel->asked && tunnel->udp ? tunnel : NULL;
 }
 
 size_t masque_tunnel_pull_datagrams(masque_engine *engine, masque_tunnel_id id, masque_iovec *datagrams, size_t count) {

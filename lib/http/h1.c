@@ -6,62 +6,61 @@
  *     HEAD --request--> WAITING --200--> TUNNEL --both ends--> DONE
  *       |                  `--refusal--> DONE
  *       `--malformed--> (a refusal through the owner, as any)
+ *
+ * As a client it goes the same way, see h1_client.c.
  */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "http/h1_parser.h"
-#include "http/session.h"
+#include "http/h1_session.h"
 
 /* Our longest answer head: status line, five fields, Connection and length or Upgrade. */
 #define ANSWER_MAX 640
 /* What most heads fit into. */
 #define HEAD_FIRST 1024u
 
-typedef enum h1_state { H1_HEAD, H1_WAITING, H1_TUNNEL, H1_DONE } h1_state;
-
-typedef struct h1_session {
-    mq_session base;
-    h1_state state;
-    mq_stream *stream; /* from the request to its end */
-    char *head;        /* while it is incomplete */
-    size_t head_length;
-    size_t head_capacity;
-    size_t head_scanned;
-    bool empty_line_skipped; /* or was none */
-    char *answer;            /* to be written, alone */
-    size_t answer_length;
-    size_t untaken; /* tunnel bytes delivered, not yet credited */
-    bool client_finished;
-} h1_session;
-
-static h1_session *h1_of(mq_session *session) {
-    return (h1_session *)session;
+static mq_h1_session *h1_of(mq_session *session) {
+    return (mq_h1_session *)session;
 }
 
-static const h1_session *h1_of_const(const mq_session *session) {
-    return (const h1_session *)session;
+static const mq_h1_session *h1_of_const(const mq_session *session) {
+    return (const mq_h1_session *)session;
+}
+
+void mq_h1_drop_head(mq_h1_session *h1) {
+    if (h1->head) {
+        mq_wipe(h1->head, h1->head_length);
+        mq_free(h1->base.allocator, h1->head);
+    }
+    h1->head = NULL;
+    h1->head_length = h1->head_capacity = h1->head_scanned = 0;
+}
+
+/* It may hold a credential. */
+static void drop_said(mq_h1_session *h1) {
+    if (h1->said) {
+        mq_wipe(h1->said, h1->said_length);
+        mq_free(h1->base.allocator, h1->said);
+        h1->said = NULL;
+    }
 }
 
 static void h1_free(mq_session *session) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     const masque_allocator *allocator = session->allocator;
     if (h1->stream) {
         h1->stream->session = NULL;
     }
-    if (h1->head) {
-        mq_wipe(h1->head, h1->head_length);
-    }
-    mq_free(allocator, h1->head);
-    mq_free(allocator, h1->answer);
+    mq_h1_drop_head(h1);
+    drop_said(h1);
     mq_free(allocator, h1);
 }
 
 /* Both directions ended: the owner may forget the stream. */
-static void let_go(h1_session *h1, bool reset) {
+void mq_h1_let_go(mq_h1_session *h1, bool reset) {
     mq_stream *stream = h1->stream;
-    h1->state = H1_DONE;
+    h1->state = MQ_H1_DONE;
     h1->stream = NULL;
     if (stream) {
         stream->session = NULL;
@@ -69,11 +68,11 @@ static void let_go(h1_session *h1, bool reset) {
     }
 }
 
-static void report_request(h1_session *h1, const mq_request *request, mq_refusal refusal) {
-    h1->state = H1_WAITING;
+static void report_request(mq_h1_session *h1, const mq_request *request, mq_refusal refusal) {
+    h1->state = MQ_H1_WAITING;
     h1->base.events->head_since(h1->base.owner, MASQUE_NEVER);
     if (!h1->base.events->request(h1->base.owner, 1, request, refusal)) {
-        h1->state = H1_DONE;
+        h1->state = MQ_H1_DONE;
         h1->base.must_abort = true;
     }
 }
@@ -84,27 +83,25 @@ static void h1_open(mq_session *session, mq_stream *stream, int64_t id) {
     h1_of(session)->stream = stream;
 }
 
-static void parse_head(h1_session *h1, size_t length) {
+static void parse_head(mq_h1_session *h1, size_t length) {
     mq_request request;
     mq_request_init(&request, h1->base.allocator);
     mq_refusal refusal = mq_h1_parse(&request, h1->base.limits, h1->head, length);
     request.complete_at = h1->base.now;
     report_request(h1, &request, refusal);
     mq_request_free(&request);
-    mq_wipe(h1->head, h1->head_length);
-    mq_free(h1->base.allocator, h1->head);
-    h1->head = NULL;
+    mq_h1_drop_head(h1);
 }
 
-static void refuse_head(h1_session *h1, mq_refusal refusal) {
+static void refuse_head(mq_h1_session *h1, mq_refusal refusal) {
     mq_request request;
     mq_request_init(&request, h1->base.allocator);
     request.complete_at = h1->base.now;
     report_request(h1, &request, refusal);
 }
 
-static int deliver(h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
-    if (start == end || h1->state == H1_DONE) {
+int mq_h1_deliver(mq_h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
+    if (start == end || h1->state == MQ_H1_DONE) {
         return 0;
     }
     h1->untaken += end - start;
@@ -115,7 +112,7 @@ static int deliver(h1_session *h1, mq_block *block, uint32_t start, uint32_t end
 }
 
 /* As realloc(), but a credential is not left behind. */
-static bool grow_head(h1_session *h1, size_t needed) {
+static bool grow_head(mq_h1_session *h1, size_t needed) {
     const masque_allocator *allocator = h1->base.allocator;
     if (needed <= h1->head_capacity) {
         return true;
@@ -136,7 +133,7 @@ static bool grow_head(h1_session *h1, size_t needed) {
 }
 
 /* RFC 9112 2.2: one empty line before the request line is forgiven. Returns its length. */
-static size_t skip_empty_line(h1_session *h1) {
+static size_t skip_empty_line(mq_h1_session *h1) {
     if (h1->empty_line_skipped || h1->head_length < 2) {
         return 0;
     }
@@ -150,19 +147,28 @@ static size_t skip_empty_line(h1_session *h1) {
     return 2;
 }
 
-/* Gathers the head; bytes behind it are the tunnel's (RFC 9112 3.2.3). */
-static int take_head(h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
-    size_t before = h1->head_length;
+int mq_h1_gather(mq_h1_session *h1, const mq_block *block, uint32_t start, uint32_t end) {
     size_t limit = h1->base.limits->header_bytes_max;
-    size_t take = end - start < limit - before ? end - start : limit - before;
-    if (!grow_head(h1, before + take)) {
+    size_t take = end - start < limit - h1->head_length ? end - start : limit - h1->head_length;
+    if (!grow_head(h1, h1->head_length + take)) {
         return MASQUE_ERR_NO_MEMORY;
     }
+    memcpy(h1->head + h1->head_length, block->bytes + start, take);
+    h1->head_length += take;
+    return 0;
+}
+
+/* Gathers the head; bytes behind it are the tunnel's (RFC 9112 3.2.3). */
+static int take_head(mq_h1_session *h1, mq_block *block, uint32_t start, uint32_t end) {
+    size_t before = h1->head_length;
+    size_t limit = h1->base.limits->header_bytes_max;
     if (before == 0 && !h1->empty_line_skipped) {
         h1->base.events->head_since(h1->base.owner, h1->base.now);
     }
-    memcpy(h1->head + before, block->bytes + start, take);
-    h1->head_length += take;
+    int error = mq_h1_gather(h1, block, start, end);
+    if (error) {
+        return error;
+    }
     size_t skipped = skip_empty_line(h1);
     size_t length = mq_h1_head_end(h1->head, h1->head_length, &h1->head_scanned);
     if (length == 0) {
@@ -173,47 +179,52 @@ static int take_head(h1_session *h1, mq_block *block, uint32_t start, uint32_t e
     }
     uint32_t used = (uint32_t)(length + skipped - before);
     parse_head(h1, length);
-    return deliver(h1, block, start + used, end);
+    return mq_h1_deliver(h1, block, start + used, end);
 }
 
 static int h1_input(mq_session *session, mq_block *block, uint32_t start, uint32_t end) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     switch (h1->state) {
-    case H1_HEAD:
-        return take_head(h1, block, start, end);
-    case H1_WAITING:
-    case H1_TUNNEL:
-        return deliver(h1, block, start, end);
-    case H1_DONE:
+    case MQ_H1_HEAD:
+        return h1->is_client ? MASQUE_ERR_PROTOCOL : take_head(h1, block, start, end);
+    case MQ_H1_WAITING:
+        if (h1->is_client) {
+            return mq_h1_take_answer(h1, block, start, end);
+        }
+        return mq_h1_deliver(h1, block, start, end);
+    case MQ_H1_TUNNEL:
+        return mq_h1_deliver(h1, block, start, end);
+    case MQ_H1_DONE:
         return 0; /* after a refusal everything is discarded */
     }
     return 0;
 }
 
 static void h1_input_end(mq_session *session) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     if (h1->client_finished) {
         return;
     }
     h1->client_finished = true;
-    if (h1->state == H1_HEAD) {
-        let_go(h1, false);
+    bool unanswered = h1->state == MQ_H1_WAITING && h1->is_client;
+    if (h1->state == MQ_H1_HEAD || unanswered) {
+        mq_h1_let_go(h1, unanswered);
         return;
     }
     if (h1->stream) {
         session->events->finished(session->owner, h1->stream);
     }
     if (h1->stream && h1->stream->end_sent) {
-        let_go(h1, false);
+        mq_h1_let_go(h1, false);
     }
 }
 
 static bool h1_wants_input(const mq_session *session) {
-    const h1_session *h1 = h1_of_const(session);
-    return h1->state == H1_HEAD || h1->state == H1_DONE || h1->untaken < session->limits->tunnel_buffer_max;
+    const mq_h1_session *h1 = h1_of_const(session);
+    return h1->state == MQ_H1_HEAD || h1->state == MQ_H1_DONE || h1->untaken < session->limits->tunnel_buffer_max;
 }
 
-static int write_tunnel(h1_session *h1, mq_tls_stream *tls) {
+static int write_tunnel(mq_h1_session *h1, mq_tls_stream *tls) {
     mq_stream *stream = h1->stream;
     while (stream->outgoing.bytes > 0 && mq_tls_stream_has_room(tls)) {
         const mq_slice *slice = mq_queue_first(&stream->outgoing);
@@ -229,34 +240,33 @@ static int write_tunnel(h1_session *h1, mq_tls_stream *tls) {
         stream->end_sent = true;
         mq_tls_stream_close(tls);
         if (h1->client_finished) {
-            let_go(h1, false);
+            mq_h1_let_go(h1, false);
         }
     }
     return 0;
 }
 
 static int h1_output(mq_session *session, mq_tls_stream *tls) {
-    h1_session *h1 = h1_of(session);
-    if (h1->answer) {
+    mq_h1_session *h1 = h1_of(session);
+    if (h1->said) {
         /* Alone in its record and write: some clients refuse bytes behind the head. */
-        int error = mq_tls_stream_write(tls, h1->answer, h1->answer_length);
-        mq_free(session->allocator, h1->answer);
-        h1->answer = NULL;
+        int error = mq_tls_stream_write(tls, h1->said, h1->said_length);
+        drop_said(h1);
         return error;
     }
-    if (h1->state == H1_TUNNEL) {
+    if (h1->state == MQ_H1_TUNNEL) {
         return write_tunnel(h1, tls);
     }
     return 0;
 }
 
 static bool h1_wants_output(const mq_session *session) {
-    const h1_session *h1 = h1_of_const(session);
-    if (h1->answer) {
+    const mq_h1_session *h1 = h1_of_const(session);
+    if (h1->said) {
         return true;
     }
     const mq_stream *stream = h1->stream;
-    return h1->state == H1_TUNNEL && stream &&
+    return h1->state == MQ_H1_TUNNEL && stream &&
            (stream->outgoing.bytes > 0 || (stream->outgoing_end && !stream->end_sent));
 }
 
@@ -264,7 +274,7 @@ static size_t write_head(char *text, size_t size, const mq_response *response) {
     unsigned status = mq_response_status(response);
     bool upgrades = status == 200 && response->udp;
     mq_response_text values;
-    mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+    masque_field fields[MQ_RESPONSE_FIELDS_MAX];
     size_t count = mq_response_fields(response, &values, fields);
     int at = upgrades ? snprintf(text, size, "HTTP/1.1 101 Switching Protocols\r\n")
                       : snprintf(text, size, "HTTP/1.1 %u %s\r\n", status, mq_status_reason(status));
@@ -281,22 +291,22 @@ static size_t write_head(char *text, size_t size, const mq_response *response) {
 }
 
 static int h1_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
-    h1_session *h1 = h1_of(session);
-    assert(h1->state == H1_WAITING);
-    h1->answer = mq_alloc(session->allocator, ANSWER_MAX);
-    if (h1->answer && response->refusal == MQ_REFUSAL_NONE) {
-        h1->answer_length = write_head(h1->answer, ANSWER_MAX, response);
-        h1->state = H1_TUNNEL;
+    mq_h1_session *h1 = h1_of(session);
+    assert(h1->state == MQ_H1_WAITING);
+    h1->said = mq_alloc(session->allocator, ANSWER_MAX);
+    if (h1->said && response->refusal == MQ_REFUSAL_NONE) {
+        h1->said_length = write_head(h1->said, ANSWER_MAX, response);
+        h1->state = MQ_H1_TUNNEL;
         return 0;
     }
-    h1->state = H1_DONE;
+    h1->state = MQ_H1_DONE;
     h1->stream = NULL;
     stream->session = NULL;
-    if (!h1->answer) {
+    if (!h1->said) {
         session->must_abort = true;
         return MASQUE_ERR_NO_MEMORY;
     }
-    h1->answer_length = write_head(h1->answer, ANSWER_MAX, response);
+    h1->said_length = write_head(h1->said, ANSWER_MAX, response);
     return 0;
 }
 
@@ -306,25 +316,25 @@ static void h1_resume(mq_session *session, mq_stream *stream) {
 }
 
 static void h1_credit(mq_session *session, mq_stream *stream, size_t length) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     (void)stream;
     assert(length <= h1->untaken);
     h1->untaken -= length;
 }
 
 static void h1_reset(mq_session *session, mq_stream *stream) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     stream->session = NULL;
     h1->stream = NULL;
-    h1->state = H1_DONE;
+    h1->state = MQ_H1_DONE;
     session->must_abort = true;
 }
 
 static void h1_cut(mq_session *session, mq_stream *stream) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     stream->session = NULL;
     h1->stream = NULL;
-    h1->state = H1_DONE;
+    h1->state = MQ_H1_DONE;
     session->must_cut = true;
 }
 
@@ -334,22 +344,22 @@ static bool h1_owes(const mq_session *session, const mq_stream *stream) {
 }
 
 static void h1_drain(mq_session *session, bool final) {
-    h1_session *h1 = h1_of(session);
-    if (final && h1->state == H1_HEAD) {
-        h1->state = H1_DONE;
+    mq_h1_session *h1 = h1_of(session);
+    if (final && h1->state == MQ_H1_HEAD) {
+        h1->state = MQ_H1_DONE;
     }
 }
 
 static void h1_terminate(mq_session *session, int error) {
-    h1_session *h1 = h1_of(session);
+    mq_h1_session *h1 = h1_of(session);
     (void)error;
     assert(!h1->stream);
-    h1->state = H1_DONE;
+    h1->state = MQ_H1_DONE;
 }
 
 static bool h1_is_done(const mq_session *session) {
-    const h1_session *h1 = h1_of_const(session);
-    return h1->state == H1_DONE && !h1->answer;
+    const mq_h1_session *h1 = h1_of_const(session);
+    return h1->state == MQ_H1_DONE && !h1->said;
 }
 
 static const mq_session_ops H1_OPS = {
@@ -361,6 +371,7 @@ static const mq_session_ops H1_OPS = {
     .wants_output = h1_wants_output,
     .open = h1_open,
     .respond = h1_respond,
+    .request = mq_h1_request,
     .resume = h1_resume,
     .credit = h1_credit,
     .reset = h1_reset,
@@ -371,12 +382,20 @@ static const mq_session_ops H1_OPS = {
     .is_done = h1_is_done,
 };
 
-mq_session *mq_h1_new(const mq_session_setup *setup) {
-    h1_session *h1 = mq_zalloc(setup->allocator, sizeof *h1);
+static mq_session *h1_new(const mq_session_setup *setup, bool is_client) {
+    mq_h1_session *h1 = mq_zalloc(setup->allocator, sizeof *h1);
     if (!h1) {
         return NULL;
     }
     h1->base = mq_session_base(&H1_OPS, setup, false);
-    h1->state = H1_HEAD;
+    h1->is_client = is_client;
     return &h1->base;
+}
+
+mq_session *mq_h1_new(const mq_session_setup *setup) {
+    return h1_new(setup, false);
+}
+
+mq_session *mq_h1_client_new(const mq_session_setup *setup) {
+    return h1_new(setup, true);
 }

@@ -92,7 +92,15 @@ static bool parse_request_line(mq_request *request, const char *line, size_t len
     return true;
 }
 
-static bool parse_field(mq_request *request, const masque_limits *limits, const char *line, size_t length) {
+/* The parts of a line, which they point into. */
+typedef struct mq_field_line {
+    const char *name;
+    size_t name_length;
+    const char *value;
+    size_t value_length;
+} mq_field_line;
+
+static bool split_field(mq_field_line *field, const char *line, size_t length) {
     const char *colon = memchr(line, ':', length);
     /* A name that begins with a space would be obsolete folding (RFC 9112 5.2). */
     if (!colon || !is_token(line, (size_t)(colon - line))) {
@@ -106,10 +114,17 @@ static bool parse_field(mq_request *request, const masque_limits *limits, const 
     while (end > value && (end[-1] == ' ' || end[-1] == '\t')) {
         end--;
     }
-    if (!is_field_value(value, (size_t)(end - value))) {
+    *field = (mq_field_line){
+        .name = line, .name_length = (size_t)(colon - line), .value = value, .value_length = (size_t)(end - value)};
+    return is_field_value(value, field->value_length);
+}
+
+static bool parse_field(mq_request *request, const masque_limits *limits, const char *line, size_t length) {
+    mq_field_line field;
+    if (!split_field(&field, line, length)) {
         return false;
     }
-    mq_request_field(request, limits, line, (size_t)(colon - line), value, (size_t)(end - value));
+    mq_request_field(request, limits, field.name, field.name_length, field.value, field.value_length);
     return true;
 }
 
@@ -147,4 +162,44 @@ mq_refusal mq_h1_parse(mq_request *request, const masque_limits *limits, const c
     }
     /* RFC 9112 3.2: exactly one Host. */
     return request->host_count == 1 ? MQ_REFUSAL_NONE : MQ_REFUSAL_MALFORMED;
+}
+
+/* --- answers ------------------------------------------------------------------------ */
+
+/* "HTTP/1.1 200 OK"; the reason may be empty, or, as some write it, missing with its space. */
+static int parse_status_line(mq_answer *answer, const masque_allocator *allocator, const masque_limits *limits,
+                             const char *line, size_t length) {
+    static const char version[] = "HTTP/1.1 ";
+    const size_t start = sizeof version - 1;
+    bool good = length >= start + 3 && memcmp(line, version, start) == 0 &&
+                (length == start + 3 || line[start + 3] == ' ') && is_field_value(line, length);
+    if (!good) {
+        return MASQUE_ERR_PROTOCOL;
+    }
+    return mq_answer_field(answer, allocator, limits, ":status", 7, line + start, 3);
+}
+
+int mq_h1_parse_answer(mq_answer *answer, const masque_allocator *allocator, const masque_limits *limits,
+                       const char *head, size_t length) {
+    const char *line;
+    size_t line_length;
+    size_t at = 0;
+    if (!next_line(head, length, &at, &line, &line_length)) {
+        return MASQUE_ERR_PROTOCOL;
+    }
+    int error = parse_status_line(answer, allocator, limits, line, line_length);
+    while (!error) {
+        mq_field_line field;
+        if (!next_line(head, length, &at, &line, &line_length)) {
+            return MASQUE_ERR_PROTOCOL;
+        }
+        if (line_length == 0) {
+            return 0;
+        }
+        error = split_field(&field, line, line_length)
+                    ? mq_answer_field(answer, allocator, limits, field.name, field.name_length, field.value,
+                                      field.value_length)
+                    : MASQUE_ERR_PROTOCOL;
+    }
+    return error;
 }

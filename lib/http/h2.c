@@ -21,8 +21,7 @@ static int32_t id_of(const mq_stream *stream) {
     return (int32_t)stream->id;
 }
 
-/* nghttp2 ran out of memory: the connection can't go on. */
-static void note(mq_h2_session *h2, int code) {
+void mq_h2_note(mq_h2_session *h2, int code) {
     if (nghttp2_is_fatal(code)) {
         h2->fatal = code == NGHTTP2_ERR_NOMEM ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_PROTOCOL;
         h2->base.must_abort = true;
@@ -30,7 +29,7 @@ static void note(mq_h2_session *h2, int code) {
 }
 
 static void reset_stream(mq_h2_session *h2, int32_t id, uint32_t code) {
-    note(h2, nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, id, code));
+    mq_h2_note(h2, nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, id, code));
 }
 
 /* --- what was written ------------------------------------------------------------- */
@@ -50,7 +49,7 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
         note_goaway(h2, frame->goaway.error_code);
     } else if (stream && frame->hd.type == NGHTTP2_DATA && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         stream->end_sent = true;
-    } else if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+    } else if (!h2->is_client && frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
                nghttp2_session_get_stream_remote_close(ng, id) == 0) {
         /* Refused, and the client may go on: tell it to stop (RFC 9113 8.1). */
         reset_stream(h2, id, NGHTTP2_NO_ERROR);
@@ -85,6 +84,9 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     mq_h2_session *h2 = user;
     (void)ng;
     (void)flags;
+    if (h2->is_client) {
+        return mq_h2_answer_field(h2, frame->hd.stream_id, name, name_length, value, value_length);
+    }
     if (!mq_head_is(&h2->head, frame->hd.stream_id)) {
         return 0;
     }
@@ -125,7 +127,7 @@ static void finish_request(mq_h2_session *h2, int32_t id) {
 
 static void say_goaway(mq_h2_session *h2) {
     int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
-    note(h2, nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
+    mq_h2_note(h2, nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
 }
 
 static int count_glitch(mq_h2_session *h2) {
@@ -144,9 +146,10 @@ static int count_glitch(mq_h2_session *h2) {
     return 0;
 }
 
+/* A proxy resets a tunnel whose target did; a client's resets cost us dials. */
 static int count_reset(mq_h2_session *h2) {
     const masque_limits *limits = h2->base.limits;
-    if (mq_bucket_take(&h2->resets, h2->base.now, limits->resets_rate, limits->resets_burst)) {
+    if (h2->is_client || mq_bucket_take(&h2->resets, h2->base.now, limits->resets_rate, limits->resets_burst)) {
         return 0;
     }
     h2->fatal = MASQUE_ERR_FLOOD;
@@ -182,6 +185,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     int32_t id = frame->hd.stream_id;
     bool first_settings = frame->hd.type == NGHTTP2_SETTINGS && !h2->settings_seen;
     h2->settings_seen = h2->settings_seen || first_settings;
+    if (first_settings && h2->is_client) {
+        h2->base.events->opened(h2->base.owner);
+    }
     if (!first_settings && is_glitch(&frame->hd) && count_glitch(h2)) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -192,8 +198,11 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
         return 0;
     }
     if (frame->hd.type == NGHTTP2_HEADERS) {
+        const mq_stream *near = mq_h2_find_stream(ng, id);
         if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             finish_request(h2, id);
+        } else if (h2->is_client && (!near || !near->answered)) {
+            mq_h2_answer_end(h2, id);
         } else {
             /* RFC 9113 8.5: nothing but DATA on a tunnel. */
             reset_stream(h2, id, NGHTTP2_PROTOCOL_ERROR);
@@ -207,15 +216,14 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     return 0;
 }
 
-static void forget_stream(mq_h2_session *h2, mq_stream *stream) {
+void mq_h2_forget_stream(mq_h2_session *h2, mq_stream *stream) {
     mq_windows_close(&h2->windows, stream);
     stream->session = NULL;
 }
 
-/* The stream is over for us; the owner hears of it. */
-static void lose_stream(mq_h2_session *h2, mq_stream *stream, bool reset) {
+void mq_h2_lose_stream(mq_h2_session *h2, mq_stream *stream, bool reset) {
     nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
-    forget_stream(h2, stream);
+    mq_h2_forget_stream(h2, stream);
     h2->base.events->closed(h2->base.owner, stream, reset);
 }
 
@@ -224,16 +232,16 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     mq_stream *stream = mq_h2_find_stream(ng, id);
     (void)flags;
     if (!stream) {
-        note(h2, nghttp2_session_consume_connection(ng, length)); /* of a stream that was refused */
+        mq_h2_note(h2, nghttp2_session_consume_connection(ng, length)); /* of a stream that was refused */
         return 0;
     }
     uint32_t start = (uint32_t)(bytes - h2->block->bytes);
     stream->untaken += length;
     if (!h2->base.events->data(h2->base.owner, stream, h2->block, start, start + (uint32_t)length)) {
         /* At once, or what follows in this input would go on behind the hole. */
-        note(h2, nghttp2_session_consume_connection(ng, length));
+        mq_h2_note(h2, nghttp2_session_consume_connection(ng, length));
         stream->untaken -= length;
-        lose_stream(h2, stream, true);
+        mq_h2_lose_stream(h2, stream, true);
         reset_stream(h2, id, NGHTTP2_INTERNAL_ERROR);
     }
     return 0;
@@ -243,7 +251,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     mq_h2_session *h2 = user;
     mq_stream *stream = mq_h2_find_stream(ng, id);
     if (stream) {
-        lose_stream(h2, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
+        mq_h2_lose_stream(h2, stream, code != NGHTTP2_NO_ERROR || !stream->end_sent);
     }
     if (mq_head_is(&h2->head, id)) {
         drop_head(h2);
@@ -257,6 +265,7 @@ static void h2_free(mq_session *session) {
     mq_h2_session *h2 = h2_of(session);
     const masque_allocator *allocator = session->allocator;
     mq_head_drop(&h2->head);
+    mq_answer_free(&h2->answer);
     nghttp2_session_del(h2->ng);
     mq_free(allocator, h2);
 }
@@ -334,15 +343,18 @@ static bool h2_wants_output(const mq_session *session) {
     return !h2->dead && nghttp2_session_want_write(h2->ng);
 }
 
-static void h2_open(mq_session *session, mq_stream *stream, int64_t id) {
-    mq_h2_session *h2 = h2_of(session);
-    stream->session = session;
+void mq_h2_tie(mq_h2_session *h2, mq_stream *stream, int32_t id) {
+    stream->session = &h2->base;
     stream->id = id;
-    mq_windows_open(&h2->windows, stream, session->now);
-    nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), stream);
+    mq_windows_open(&h2->windows, stream, h2->base.now);
+    nghttp2_session_set_stream_user_data(h2->ng, id, stream);
 }
 
-static nghttp2_nv field_of(const char *name, const char *value) {
+static void h2_open(mq_session *session, mq_stream *stream, int64_t id) {
+    mq_h2_tie(h2_of(session), stream, (int32_t)id);
+}
+
+nghttp2_nv mq_h2_field(const char *name, const char *value) {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
                         .value = (uint8_t *)(uintptr_t)value,
                         .namelen = strlen(name),
@@ -353,11 +365,11 @@ static nghttp2_nv field_of(const char *name, const char *value) {
 static int h2_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
     mq_h2_session *h2 = h2_of(session);
     mq_response_text values;
-    mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1];
+    masque_field fields[MQ_RESPONSE_FIELDS_MAX + 1];
     size_t count = mq_response_fields_with_status(response, &values, fields);
     nghttp2_nv headers[MQ_RESPONSE_FIELDS_MAX + 1];
     for (size_t i = 0; i < count; i++) {
-        headers[i] = field_of(fields[i].name, fields[i].value);
+        headers[i] = mq_h2_field(fields[i].name, fields[i].value);
     }
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
     nghttp2_data_provider2 provider = {.read_callback = mq_h2_on_read};
@@ -369,7 +381,7 @@ static int h2_respond(mq_session *session, mq_stream *stream, const mq_response 
     if (error) {
         reset_stream(h2, id_of(stream), NGHTTP2_INTERNAL_ERROR);
     }
-    forget_stream(h2, stream);
+    mq_h2_forget_stream(h2, stream);
     return error ? MASQUE_ERR_NO_MEMORY : 0;
 }
 
@@ -385,10 +397,10 @@ static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
     }
     uint32_t growth = mq_windows_credit(&h2->windows, stream, length, session->now, session->may_grow);
     if (!stream->session) {
-        note(h2, nghttp2_session_consume_connection(h2->ng, length));
+        mq_h2_note(h2, nghttp2_session_consume_connection(h2->ng, length));
         return;
     }
-    note(h2, nghttp2_session_consume(h2->ng, id_of(stream), length));
+    mq_h2_note(h2, nghttp2_session_consume(h2->ng, id_of(stream), length));
     int32_t wider = (int32_t)(stream->window + growth);
     if (growth > 0 && nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, id_of(stream), wider) == 0) {
         mq_windows_grow(&h2->windows, stream, growth);
@@ -398,9 +410,10 @@ static void h2_credit(mq_session *session, mq_stream *stream, size_t length) {
 static void h2_reset(mq_session *session, mq_stream *stream) {
     mq_h2_session *h2 = h2_of(session);
     nghttp2_session_set_stream_user_data(h2->ng, id_of(stream), NULL);
-    forget_stream(h2, stream);
+    mq_h2_forget_stream(h2, stream);
     if (!h2->dead) {
-        reset_stream(h2, id_of(stream), stream->malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CONNECT_ERROR);
+        uint32_t code = h2->is_client ? NGHTTP2_CANCEL : NGHTTP2_CONNECT_ERROR;
+        reset_stream(h2, id_of(stream), stream->malformed ? NGHTTP2_PROTOCOL_ERROR : code);
     }
 }
 
@@ -415,7 +428,7 @@ static void h2_drain(mq_session *session, bool final) {
         return;
     }
     if (!final) {
-        note(h2, nghttp2_submit_shutdown_notice(h2->ng));
+        mq_h2_note(h2, nghttp2_submit_shutdown_notice(h2->ng));
         return;
     }
     say_goaway(h2);
@@ -432,7 +445,7 @@ static void h2_terminate(mq_session *session, int error) {
         code = NGHTTP2_INTERNAL_ERROR;
     }
     if (!h2->dead) {
-        note(h2, nghttp2_session_terminate_session(h2->ng, code));
+        mq_h2_note(h2, nghttp2_session_terminate_session(h2->ng, code));
     }
 }
 
@@ -450,6 +463,7 @@ static const mq_session_ops H2_OPS = {
     .wants_output = h2_wants_output,
     .open = h2_open,
     .respond = h2_respond,
+    .request = mq_h2_request,
     .resume = h2_resume,
     .credit = h2_credit,
     .reset = h2_reset,
@@ -474,17 +488,26 @@ static const mq_h2_callbacks CALLBACKS = {
     .stream_close = on_stream_close,
 };
 
-mq_session *mq_h2_new(const mq_session_setup *setup) {
+static mq_session *h2_new(const mq_session_setup *setup, bool is_client) {
     mq_h2_session *h2 = mq_zalloc(setup->allocator, sizeof *h2);
     if (!h2) {
         return NULL;
     }
     h2->base = mq_session_base(&H2_OPS, setup, true);
+    h2->is_client = is_client;
     h2->windows.limits = setup->limits;
-    h2->ng = mq_h2_nghttp2_new(&CALLBACKS, setup->limits, setup->allocator, h2);
+    h2->ng = mq_h2_nghttp2_new(&CALLBACKS, is_client, setup->limits, setup->allocator, h2);
     if (!h2->ng) {
         mq_free(setup->allocator, h2);
         return NULL;
     }
     return &h2->base;
+}
+
+mq_session *mq_h2_new(const mq_session_setup *setup) {
+    return h2_new(setup, false);
+}
+
+mq_session *mq_h2_client_new(const mq_session_setup *setup) {
+    return h2_new(setup, true);
 }

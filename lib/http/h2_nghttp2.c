@@ -48,12 +48,13 @@ static nghttp2_option *make_options(const masque_limits *limits) {
     return options;
 }
 
-static int announce(nghttp2_session *session, const masque_limits *limits) {
+static int announce(nghttp2_session *session, bool is_client, const masque_limits *limits) {
+    /* The first two are a server's: a client allows no pushes, and so no streams. */
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->tunnels_per_connection_max},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, is_client ? 0 : (uint32_t)limits->tunnels_per_connection_max},
+        {is_client ? NGHTTP2_SETTINGS_ENABLE_PUSH : NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, is_client ? 0 : 1},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, mq_window_initial(limits)},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->header_bytes_max},
-        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
     if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof settings[0]) != 0) {
@@ -62,7 +63,7 @@ static int announce(nghttp2_session *session, const masque_limits *limits) {
     return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)mq_window_connection(limits));
 }
 
-nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, const masque_limits *limits,
+nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, bool is_client, const masque_limits *limits,
                                    const masque_allocator *allocator, void *user) {
     nghttp2_mem memory = {.mem_user_data = (void *)(uintptr_t)allocator,
                           .malloc = mq_library_malloc,
@@ -72,12 +73,14 @@ nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *ours, const masque_lim
     nghttp2_session_callbacks *callbacks = make_callbacks(ours);
     nghttp2_option *options = make_options(limits);
     nghttp2_session *session = NULL;
-    if (callbacks && options && nghttp2_session_server_new3(&session, callbacks, user, options, &memory) != 0) {
-        session = NULL;
+    if (callbacks && options) {
+        int code = is_client ? nghttp2_session_client_new3(&session, callbacks, user, options, &memory)
+                             : nghttp2_session_server_new3(&session, callbacks, user, options, &memory);
+        session = code ? NULL : session;
     }
     nghttp2_option_del(options);
     nghttp2_session_callbacks_del(callbacks);
-    if (session && announce(session, limits) != 0) {
+    if (session && announce(session, is_client, limits) != 0) {
         nghttp2_session_del(session);
         session = NULL;
     }

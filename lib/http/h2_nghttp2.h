@@ -1,5 +1,5 @@
 /*
- * http/h2_nghttp2.h: an nghttp2 server session made with our limits: options,
+ * http/h2_nghttp2.h: an nghttp2 session, a server's or a client's, made with our limits: options,
  * callbacks, allocator and the first SETTINGS. Used by h2.c only.
  */
 #ifndef MQ_HTTP_H2_NGHTTP2_H
@@ -22,12 +22,8 @@ typedef struct mq_h2_callbacks {
     nghttp2_on_stream_close_callback stream_close;
 } mq_h2_callbacks;
 
-/* What the window of a stream begins with: 64 KiB (RFC 9113 6.9.2), or less where so
-   many streams would hold more than the connection may. */
-uint32_t mq_h2_initial_window(const masque_limits *limits);
-
 /* ALLOCATOR must outlive the session. NULL without memory. */
-nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *callbacks, const masque_limits *limits,
+nghttp2_session *mq_h2_nghttp2_new(const mq_h2_callbacks *callbacks, bool is_client, const masque_limits *limits,
                                    const masque_allocator *allocator, void *user);
 
 #endif

@@ -61,13 +61,16 @@ nghttp2_ssize mq_h2_on_read_length(nghttp2_session *ng, uint8_t type, int32_t id
 
 nghttp2_ssize mq_h2_on_read(nghttp2_session *ng, int32_t id, uint8_t *buffer, size_t length, uint32_t *flags,
                             nghttp2_data_source *source, void *user) {
+    const mq_h2_session *h2 = user;
     const mq_stream *stream = mq_h2_find_stream(ng, id);
     (void)buffer;
     (void)source;
     if (!stream) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        /* A client has nothing more to say to whoever refused it. */
+        *flags |= h2->is_client ? NGHTTP2_DATA_FLAG_EOF : 0u;
+        return h2->is_client ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    if (!has_room(user)) {
+    if (!has_room(h2)) {
         return NGHTTP2_ERR_PAUSE;
     }
     const mq_slice *slice = mq_queue_first(&stream->outgoing);
@@ -112,7 +115,7 @@ int mq_h2_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
     mq_h2_session *h2 = user;
     (void)source;
     mq_stream *stream = mq_h2_find_stream(ng, frame->hd.stream_id);
-    if (!stream) {
+    if (!stream && !h2->is_client) {
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     if (length == 0) {

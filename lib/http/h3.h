@@ -17,5 +17,7 @@
 /* Takes over QUIC's streams, whose 1-RTT keys must be there. NULL without memory. QUIC
    must outlive it. */
 mq_session *mq_h3_new(const mq_session_setup *setup, mq_quic *quic);
+/* The same as the client of a proxy. */
+mq_session *mq_h3_client_new(const mq_session_setup *setup, mq_quic *quic);
 
 #endif

@@ -17,10 +17,10 @@
 #define QUARTER_MAX ((UINT64_C(1) << 60) - 1)
 
 bool mq_h3_uses_datagrams(const mq_h3_session *h3) {
-    return h3->client_takes_datagrams && mq_quic_datagram_max(h3->quic) > 0;
+    return h3->peer_takes_datagrams && mq_quic_datagram_max(h3->quic) > 0;
 }
 
-/* --- from the client ------------------------------------------------------------------------ */
+/* --- from the peer ------------------------------------------------------------------------ */
 
 static void drop_early(mq_h3_session *h3, mq_early_datagram *early) {
     h3->early_bytes -= early->length;
@@ -89,7 +89,7 @@ int mq_h3_datagram(void *owner, const uint8_t *bytes, size_t length) {
     return 0; /* of a stream that is over: dropped */
 }
 
-/* --- to the client -------------------------------------------------------------------------------- */
+/* --- to the peer -------------------------------------------------------------------------------- */
 
 void mq_h3_offer_datagrams(mq_h3_session *h3, mq_h3_stream *stream) {
     bool some = stream->stream && stream->stream->outgoing.bytes > 0 && mq_h3_uses_datagrams(h3);

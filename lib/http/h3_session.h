@@ -1,6 +1,7 @@
 /*
- * http/h3_session.h: the inside of an HTTP/3 session, for h3.c (session.h and what nghttp3
- * reports), h3_transport.c (QUIC's streams) and h3_datagrams.c (RFC 9297 2).
+ * http/h3_session.h: the inside of an HTTP/3 session, for h3.c (session.h), h3_server.c and
+ * h3_client.c (heads), h3_streams.c (bodies), h3_transport.c (QUIC's streams) and h3_datagrams.c
+ * (RFC 9297 2).
  */
 #ifndef MQ_HTTP_H3_SESSION_H
 #define MQ_HTTP_H3_SESSION_H
@@ -9,6 +10,7 @@
 
 #include "base/bucket.h"
 #include "base/list.h"
+#include "http/answer.h"
 #include "http/h3.h"
 #include "http/head.h"
 #include "http/window.h"
@@ -18,19 +20,20 @@
 #define MQ_EARLY_DATAGRAMS 8
 #define MQ_EARLY_BYTES 16384u
 
-/* A stream of the client's, from its first byte until QUIC has forgotten it. */
+/* A request stream, from its first byte until QUIC has forgotten it. */
 typedef struct mq_h3_stream {
     mq_link link;         /* in mq_h3_session.streams */
     mq_link in_heads;     /* in .heads while its head is incomplete */
     mq_link in_datagrams; /* in .datagrams while it has some to send */
     int64_t id;
     mq_stream *stream; /* NULL: none yet, or let go */
-    mq_head head;
+    mq_head head;      /* as a server */
+    mq_answer answer;  /* as a client */
     masque_time since;
     mq_queue unacked; /* sent, and may have to be sent again */
     size_t deficit;   /* bytes of datagrams that it may send before others have their turn */
     bool throttled;   /* waits for acknowledgements */
-    bool finished;    /* the client ended its direction */
+    bool finished;    /* the peer ended its direction */
 } mq_h3_stream;
 
 typedef struct mq_early_datagram {
@@ -45,10 +48,13 @@ typedef struct mq_h3_session {
     nghttp3_mem memory; /* nghttp3 keeps a pointer to it */
     nghttp3_conn *ng;
     mq_quic *quic;
+    bool is_client;
     bool dead; /* nghttp3 failed, or the connection closes: it is never called again */
     bool said_final;
     bool settings_seen;
-    bool client_takes_datagrams; /* by SETTINGS_H3_DATAGRAM */
+    bool peer_takes_datagrams; /* by SETTINGS_H3_DATAGRAM */
+    bool peer_takes_protocols; /* by SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 9220) */
+    bool goaway_seen;          /* a client makes no requests any more */
     mq_link streams;
     mq_link heads; /* the oldest first */
     mq_link datagrams;
@@ -68,7 +74,7 @@ static inline mq_h3_session *mq_h3_of(mq_session *session) {
     return (mq_h3_session *)session;
 }
 
-/* NULL: it isn't one of the client's requests, or is forgotten. */
+/* NULL: it isn't a request's, or is forgotten. */
 static inline mq_h3_stream *mq_h3_find(mq_h3_session *h3, int64_t id) {
     return mq_quic_stream_owner(h3->quic, id);
 }
@@ -76,18 +82,46 @@ static inline mq_h3_stream *mq_h3_find(mq_h3_session *h3, int64_t id) {
 /* --- h3.c */
 /* nghttp3 failed with CODE: closes the connection. Returns -1. */
 int mq_h3_fail(mq_h3_session *h3, int code);
+/* The same if CODE is a failure. */
+void mq_h3_note(mq_h3_session *h3, int code);
 /* The same for a reason of ours. */
 int mq_h3_close(mq_h3_session *h3, uint64_t code, int error);
-/* STREAM is over for its owner, who hears of it. */
+/* STREAM is over for its owner, who hears of it; or is not told. */
 void mq_h3_lose_stream(mq_h3_session *h3, mq_h3_stream *stream, bool reset);
-/* One that ended by a reset; -1 when there are too many. */
+void mq_h3_forget_stream(mq_h3_session *h3, mq_h3_stream *stream);
+/* Ends both directions of what is not, or no more, a tunnel. */
+void mq_h3_abort_stream(mq_h3_session *h3, int64_t id, uint64_t code);
+/* A stream that ended by a reset; -1 when there are too many. */
 int mq_h3_count_reset(mq_h3_session *h3);
+/* The same, as a nghttp3 callback's result. */
+int mq_h3_count_own_reset(mq_h3_session *h3);
 /* The head is complete or given up. */
 void mq_h3_end_head(mq_h3_session *h3, mq_h3_stream *stream);
+/* STREAM is the owner's from now on. */
+void mq_h3_tie(mq_h3_session *h3, mq_h3_stream *owner, mq_stream *stream);
 /* Frees it. */
 void mq_h3_stream_del(mq_h3_session *h3, mq_h3_stream *stream);
+
+/* --- h3_streams.c */
+void mq_h3_stream_callbacks(nghttp3_callbacks *callbacks);
+/* nghttp3's read_data: bytes of a tunnel. */
+nghttp3_ssize mq_h3_on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, size_t count, uint32_t *flags,
+                            void *user, void *stream_user);
 /* Acknowledgements made room: streams that waited for it go on. */
 void mq_h3_unthrottle(mq_h3_session *h3);
+
+/* --- h3_server.c */
+void mq_h3_server_callbacks(nghttp3_callbacks *callbacks);
+int mq_h3_respond(mq_session *session, mq_stream *stream, const mq_response *response);
+nghttp3_nv mq_h3_field(const char *name, const char *value);
+
+/* --- h3_client.c */
+void mq_h3_client_callbacks(nghttp3_callbacks *callbacks);
+int mq_h3_request(mq_session *session, mq_stream *stream, const mq_call *call);
+
+/* --- h3_transport.c */
+/* One for request stream ID, which has just begun; NULL without memory. */
+mq_h3_stream *mq_h3_stream_new(mq_h3_session *h3, int64_t id);
 
 /* --- h3_datagrams.c */
 int mq_h3_datagram(void *owner, const uint8_t *bytes, size_t length);

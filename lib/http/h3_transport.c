@@ -4,12 +4,10 @@
  */
 #include "http/h3_session.h"
 
-/* The client opened a request stream; its head has a time limit from now on. */
-static int on_opened(void *owner, int64_t id) {
-    mq_h3_session *h3 = owner;
+mq_h3_stream *mq_h3_stream_new(mq_h3_session *h3, int64_t id) {
     mq_h3_stream *stream = mq_zalloc(h3->base.allocator, sizeof *stream);
     if (!stream) {
-        return mq_h3_close(h3, NGHTTP3_H3_INTERNAL_ERROR, MASQUE_ERR_NO_MEMORY);
+        return NULL;
     }
     stream->id = id;
     stream->since = h3->base.now;
@@ -17,9 +15,23 @@ static int on_opened(void *owner, int64_t id) {
     mq_link_init(&stream->in_heads);
     mq_link_init(&stream->in_datagrams);
     mq_list_append(&h3->streams, &stream->link);
-    mq_list_append(&h3->heads, &stream->in_heads);
     h3->newest = id > h3->newest ? id : h3->newest;
     mq_quic_set_stream_owner(h3->quic, id, stream);
+    return stream;
+}
+
+/* The client opened a request stream; its head has a time limit from now on. */
+static int on_opened(void *owner, int64_t id) {
+    mq_h3_session *h3 = owner;
+    if (h3->is_client) {
+        /* RFC 9114 6.1: servers open none. */
+        return mq_h3_close(h3, NGHTTP3_H3_STREAM_CREATION_ERROR, MASQUE_ERR_PROTOCOL);
+    }
+    mq_h3_stream *stream = mq_h3_stream_new(h3, id);
+    if (!stream) {
+        return mq_h3_close(h3, NGHTTP3_H3_INTERNAL_ERROR, MASQUE_ERR_NO_MEMORY);
+    }
+    mq_list_append(&h3->heads, &stream->in_heads);
     if (h3->heads.next == &stream->in_heads) {
         h3->base.events->head_since(h3->base.owner, stream->since);
     }
@@ -49,7 +61,7 @@ static int on_acked(void *owner, int64_t id, uint64_t length) {
     return 0;
 }
 
-/* RESET_STREAM: the client gives up, both ways (RFC 9114 4.4: for a tunnel a TCP error). */
+/* RESET_STREAM: the peer gives up, both ways (RFC 9114 4.4: for a tunnel a TCP error). */
 static int on_reset(void *owner, int64_t id, uint64_t code) {
     mq_h3_session *h3 = owner;
     mq_h3_stream *stream = mq_h3_find(h3, id);
@@ -68,7 +80,7 @@ static int on_reset(void *owner, int64_t id, uint64_t code) {
     return mq_h3_count_reset(h3);
 }
 
-/* STOP_SENDING: the client reads no more. With H3_NO_ERROR it may still send, and say its
+/* STOP_SENDING: the peer reads no more. With H3_NO_ERROR it may still send, and say its
    end: some close a tunnel so. A UDP tunnel without answers is of no use, though. */
 static int on_stopped(void *owner, int64_t id, uint64_t code) {
     mq_h3_session *h3 = owner;
@@ -78,7 +90,7 @@ static int on_stopped(void *owner, int64_t id, uint64_t code) {
     }
     if (!stream) {
         /* RFC 9114 6.2.1: none of our own streams may be stopped. */
-        return id & 1 ? mq_h3_close(h3, NGHTTP3_H3_CLOSED_CRITICAL_STREAM, MASQUE_ERR_PROTOCOL) : 0;
+        return id & 2 ? mq_h3_close(h3, NGHTTP3_H3_CLOSED_CRITICAL_STREAM, MASQUE_ERR_PROTOCOL) : 0;
     }
     nghttp3_conn_shutdown_stream_write(h3->ng, id);
     bool in_order = code == MQ_H3_NO_ERROR;
@@ -102,7 +114,9 @@ static int on_closed(void *owner, int64_t id, void *stream_owner, uint64_t code)
     bool in_order = (code == 0 || code == MQ_H3_NO_ERROR) && stream->finished;
     mq_h3_lose_stream(h3, stream, !in_order);
     mq_h3_stream_del(h3, stream);
-    mq_quic_admit(h3->quic);
+    if (!h3->is_client) {
+        mq_quic_admit(h3->quic);
+    }
     return h3->dead ? -1 : 0;
 }
 

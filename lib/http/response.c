@@ -76,31 +76,31 @@ static void write_proxy_status(const refusal_row *row, char *text, size_t size) 
 }
 
 size_t mq_response_fields(const mq_response *response, mq_response_text *text,
-                          mq_field fields[MQ_RESPONSE_FIELDS_MAX]) {
+                          masque_field fields[MQ_RESPONSE_FIELDS_MAX]) {
     const refusal_row *row = &ROWS[response->refusal];
     size_t count = 0;
     write_server_timing(&response->timing, text->server_timing, sizeof text->server_timing);
-    fields[count++] = (mq_field){.name = "server-timing", .value = text->server_timing};
+    fields[count++] = (masque_field){.name = "server-timing", .value = text->server_timing};
     if (response->refusal != MQ_REFUSAL_NONE) {
         write_proxy_status(row, text->proxy_status, sizeof text->proxy_status);
-        fields[count++] = (mq_field){.name = "proxy-status", .value = text->proxy_status};
+        fields[count++] = (masque_field){.name = "proxy-status", .value = text->proxy_status};
     }
     if (response->udp && response->refusal == MQ_REFUSAL_NONE) {
-        fields[count++] = (mq_field){.name = "capsule-protocol", .value = "?1"};
+        fields[count++] = (masque_field){.name = "capsule-protocol", .value = "?1"};
     }
     if (response->h3_port) {
         snprintf(text->alt_svc, sizeof text->alt_svc, "h3=\":%u\"", response->h3_port);
-        fields[count++] = (mq_field){.name = "alt-svc", .value = text->alt_svc};
+        fields[count++] = (masque_field){.name = "alt-svc", .value = text->alt_svc};
     }
     if (row->status == 405) {
-        fields[count++] = (mq_field){.name = "allow", .value = "CONNECT"};
+        fields[count++] = (masque_field){.name = "allow", .value = "CONNECT"};
     }
     return count;
 }
 
 size_t mq_response_fields_with_status(const mq_response *response, mq_response_text *text,
-                                      mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1]) {
+                                      masque_field fields[MQ_RESPONSE_FIELDS_MAX + 1]) {
     snprintf(text->status, sizeof text->status, "%u", mq_response_status(response) % 1000);
-    fields[0] = (mq_field){.name = ":status", .value = text->status};
+    fields[0] = (masque_field){.name = ":status", .value = text->status};
     return 1 + mq_response_fields(response, text, fields + 1);
 }

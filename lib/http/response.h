@@ -55,11 +55,6 @@ typedef struct mq_response {
     mq_timing timing;
 } mq_response;
 
-typedef struct mq_field {
-    const char *name; /* lower case */
-    const char *value;
-} mq_field;
-
 #define MQ_RESPONSE_FIELDS_MAX 5
 
 /* Room for the texts of one response. */
@@ -76,11 +71,12 @@ unsigned mq_response_status(const mq_response *response);
 const char *mq_status_reason(unsigned status);
 
 /* Fills FIELDS, whose values point into TEXT or are static; returns how many. */
-size_t mq_response_fields(const mq_response *response, mq_response_text *text, mq_field fields[MQ_RESPONSE_FIELDS_MAX]);
+size_t mq_response_fields(const mq_response *response, mq_response_text *text,
+                          masque_field fields[MQ_RESPONSE_FIELDS_MAX]);
 
 /* The same behind :status, as HTTP/2 and 3 begin a response (RFC 9113 8.3.2, RFC 9114 4.3.2). */
 size_t mq_response_fields_with_status(const mq_response *response, mq_response_text *text,
-                                      mq_field fields[MQ_RESPONSE_FIELDS_MAX + 1]);
+                                      masque_field fields[MQ_RESPONSE_FIELDS_MAX + 1]);
 
 /* The Proxy-Status error type of a refusal, for logs; NULL for NONE. */
 const char *mq_refusal_type(mq_refusal refusal);

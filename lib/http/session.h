@@ -8,11 +8,16 @@
  *
  * h1.c and h2.c live on a TLS stream: the engine calls their input and output. h3.c lives
  * on QUIC, which has streams of its own: h3.h says what else the engine calls there.
+ *
+ * Each can be either side. "The client" below is the peer's side of a stream; where we are the
+ * client ourselves read "the proxy".
  */
 #ifndef MQ_HTTP_SESSION_H
 #define MQ_HTTP_SESSION_H
 
 #include "base/block.h"
+#include "http/answer.h"
+#include "http/call.h"
 #include "http/request.h"
 #include "http/response.h"
 #include "transport/tls_stream.h"
@@ -34,6 +39,7 @@ typedef struct mq_stream {
     bool datagrams;    /* outgoing holds DATAGRAM capsules as wire/capsule.h writes them, each in one piece */
     size_t partial;    /* HTTP/2: bytes left of a capsule whose beginning was sent */
     bool malformed;    /* a reset says so (RFC 9297 3.3) */
+    bool answered;     /* HTTP/2, as a client: the answer's head came */
     bool end_sent;     /* the end was handed to TLS, or to QUIC */
 } mq_stream;
 
@@ -61,6 +67,12 @@ typedef struct mq_session_events {
     void (*sent)(void *owner, mq_stream *stream, size_t length);
     /* The oldest head that isn't complete began at SINCE; MASQUE_NEVER: there is none. */
     void (*head_since)(void *owner, masque_time since);
+    /* --- of a client's session */
+    /* The proxy said what it can (SETTINGS): requests may be made. */
+    void (*opened)(void *owner);
+    /* The head of the answer to STREAM's request; the owner may take what is in it. OPENED: a
+       tunnel follows, else the session has let go of STREAM. */
+    void (*answered)(void *owner, mq_stream *stream, mq_answer *answer, bool opened);
 } mq_session_events;
 
 /* input, input_end, wants_input, output and wants_output are of sessions on a TLS stream only. */
@@ -81,6 +93,10 @@ typedef struct mq_session_ops {
     /* With REFUSAL NONE the stream becomes a tunnel, else the session forgets it.
        After an error too. */
     int (*respond)(mq_session *session, mq_stream *stream, const mq_response *response);
+    /* A client's, in place of `open` and `respond`: asks for a tunnel and ties STREAM, all zero but
+       `datagrams`, to it. MASQUE_ERR_NO_MEMORY, _OVERLOAD (no more streams now), _DRAINED (GOAWAY),
+       _PROTOCOL (the proxy can't do CONNECT-UDP), _INVALID (fields); STREAM is not tied then. */
+    int (*request)(mq_session *session, mq_stream *stream, const mq_call *call);
     /* outgoing or outgoing_end changed. */
     void (*resume)(mq_session *session, mq_stream *stream);
     /* The target took, or nobody ever will take, LENGTH bytes of the client. Also for
@@ -142,5 +158,8 @@ static inline mq_session mq_session_base(const mq_session_ops *ops, const mq_ses
 /* NULL without memory. */
 mq_session *mq_h1_new(const mq_session_setup *setup);
 mq_session *mq_h2_new(const mq_session_setup *setup);
+/* The same as the client of a proxy. */
+mq_session *mq_h1_client_new(const mq_session_setup *setup);
+mq_session *mq_h2_client_new(const mq_session_setup *setup);
 
 #endif

@@ -51,12 +51,16 @@ static void note_goodbye(mq_quic *quic) {
     mq_quic_drop(quic, in_order ? 0 : MASQUE_ERR_PROTOCOL);
 }
 
-static void fail_crypto(mq_quic *quic) {
-    uint8_t alert = ngtcp2_conn_get_tls_alert2(quic->ng);
+void mq_quic_choose_alert(mq_quic *quic, uint8_t alert) {
     if (!quic->close_chosen) {
         ngtcp2_ccerr_set_tls_alert(&quic->close, alert, NULL, 0);
-        choose_close(quic, MASQUE_ERR_TLS_HANDSHAKE);
+        bool untrusted = quic->is_client && mq_tls_alert_is_of_certificate(alert);
+        choose_close(quic, untrusted ? MASQUE_ERR_UNTRUSTED : MASQUE_ERR_TLS_HANDSHAKE);
     }
+}
+
+static void fail_crypto(mq_quic *quic) {
+    mq_quic_choose_alert(quic, ngtcp2_conn_get_tls_alert2(quic->ng));
     begin_closing(quic);
 }
 
@@ -72,7 +76,8 @@ void mq_quic_fail(mq_quic *quic, int code) {
         mq_quic_drop(quic, MASQUE_ERR_TIMEOUT);
         return;
     case NGTCP2_ERR_DROP_CONN:
-    case NGTCP2_ERR_RETRY: /* we ask for one before there is a connection, or not at all */
+    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION: /* the server has no version of ours */
+    case NGTCP2_ERR_RETRY:                    /* we ask for one before there is a connection, or not at all */
         mq_quic_drop(quic, MASQUE_ERR_PROTOCOL);
         return;
     case NGTCP2_ERR_CRYPTO:
@@ -104,174 +109,9 @@ void mq_quic_close_transport(mq_quic *quic, uint64_t code, int error) {
     begin_closing(quic);
 }
 
-/* --- ngtcp2 reports ------------------------------------------------------------------------ */
-
-static int told(int result) {
-    return result ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
-}
-
-static ngtcp2_conn *conn_of(ngtcp2_crypto_conn_ref *ref) {
-    const mq_quic *quic = ref->user_data;
-    return quic->ng;
-}
-
-static void on_random(uint8_t *bytes, size_t length, const ngtcp2_rand_ctx *context) {
-    const masque_runtime *runtime = context->native_handle;
-    runtime->random(runtime->context, bytes, length);
-}
-
-static int on_new_cid(ngtcp2_conn *ng, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token, size_t length,
-                      void *user) {
-    mq_quic *quic = user;
-    mq_quic_endpoint *endpoint = quic->setup.endpoint;
-    mq_cid made;
-    (void)ng;
-    assert(length == MASQUE_CONNECTION_ID_LENGTH);
-    if (mq_cid_make(quic->setup.keys, &endpoint->self, endpoint->runtime, &made) ||
-        mq_reset_token(token->data, &made, quic->setup.keys) ||
-        mq_cid_table_add(&endpoint->table, &made, quic->setup.owner)) {
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    }
-    ngtcp2_cid_init(cid, made.bytes, made.length);
-    return 0;
-}
-
-static int on_cid_gone(ngtcp2_conn *ng, const ngtcp2_cid *cid, void *user) {
-    mq_quic *quic = user;
-    const mq_cid gone = mq_cid_of(cid);
-    (void)ng;
-    mq_cid_table_remove(&quic->setup.endpoint->table, &gone, quic->setup.owner);
-    return 0;
-}
-
-static int on_key(ngtcp2_conn *ng, ngtcp2_encryption_level level, void *user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    return level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? told(quic->setup.ready(quic->setup.owner)) : 0;
-}
-
-static void send_address_token(mq_quic *quic) {
-    uint8_t token[MQ_ADDRESS_TOKEN_MAX];
-    const masque_address client = mq_address_of(&ngtcp2_conn_get_path2(quic->ng)->remote);
-    size_t length = mq_write_address_token(token, quic->setup.keys, &client, quic->now);
-    if (length > 0) {
-        /* Without it the client only has to prove its address again. */
-        (void)ngtcp2_conn_submit_new_token(quic->ng, token, length);
-    }
-}
-
-static bool spoke_our_protocol(const mq_quic *quic) {
-    char *name = NULL;
-    unsigned short length = 0;
-    return wolfSSL_ALPN_GetProtocol(quic->ssl, &name, &length) == WOLFSSL_SUCCESS && length > 0;
-}
-
-static int on_handshake_done(ngtcp2_conn *ng, void *user) {
-    mq_quic *quic = user;
-    (void)ng;
-    if (!spoke_our_protocol(quic)) {
-        /* RFC 9001 8.1: no_application_protocol. */
-        ngtcp2_ccerr_set_tls_alert(&quic->close, 120, NULL, 0);
-        choose_close(quic, MASQUE_ERR_TLS_HANDSHAKE);
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    }
-    mq_cid_table_remove(&quic->setup.endpoint->table, &quic->client_dcid, quic->setup.owner);
-    quic->state = quic->state == MQ_QUIC_HANDSHAKE ? MQ_QUIC_OPEN : quic->state;
-    send_address_token(quic);
-    return told(quic->setup.opened(quic->setup.owner));
-}
-
-static int on_stream_open(ngtcp2_conn *ng, int64_t stream, void *user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    return ngtcp2_is_bidi_stream(stream) ? told(quic->streams->opened(quic->owner, stream)) : 0;
-}
-
-static int on_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream, uint64_t offset, const uint8_t *bytes,
-                          size_t length, void *user, void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)offset;
-    (void)stream_user;
-    return told(quic->streams->data(quic->owner, stream, bytes, length, flags & NGTCP2_STREAM_DATA_FLAG_FIN));
-}
-
-static int on_acked(ngtcp2_conn *ng, int64_t stream, uint64_t offset, uint64_t length, void *user, void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)offset;
-    (void)stream_user;
-    return told(quic->streams->acked(quic->owner, stream, length));
-}
-
-static int on_stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream, uint64_t code, void *user,
-                           void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    code = flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET ? code : 0;
-    return told(quic->streams->closed(quic->owner, stream, stream_user, code));
-}
-
-static int on_stream_reset(ngtcp2_conn *ng, int64_t stream, uint64_t final_size, uint64_t code, void *user,
-                           void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)final_size;
-    (void)stream_user;
-    return told(quic->streams->reset(quic->owner, stream, code));
-}
-
-static int on_stop_sending(ngtcp2_conn *ng, int64_t stream, uint64_t code, void *user, void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)stream_user;
-    return told(quic->streams->stopped(quic->owner, stream, code));
-}
-
-static int on_wider(ngtcp2_conn *ng, int64_t stream, uint64_t max_data, void *user, void *stream_user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)max_data;
-    (void)stream_user;
-    return told(quic->streams->may_send(quic->owner, stream));
-}
-
-static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *bytes, size_t length, void *user) {
-    const mq_quic *quic = user;
-    (void)ng;
-    (void)flags;
-    return quic->streams ? told(quic->streams->datagram(quic->owner, bytes, length)) : 0;
-}
-
-static const ngtcp2_callbacks CALLBACKS = {
-    .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
-    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
-    .encrypt = ngtcp2_crypto_encrypt_cb,
-    .decrypt = ngtcp2_crypto_decrypt_cb,
-    .hp_mask = ngtcp2_crypto_hp_mask_cb,
-    .update_key = ngtcp2_crypto_update_key_cb,
-    .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
-    .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
-    .get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb,
-    .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
-    .handshake_completed = on_handshake_done,
-    .rand = on_random,
-    .get_new_connection_id2 = on_new_cid,
-    .remove_connection_id = on_cid_gone,
-    .recv_tx_key = on_key,
-    .stream_open = on_stream_open,
-    .recv_stream_data = on_stream_data,
-    .acked_stream_data_offset = on_acked,
-    .stream_close = on_stream_close,
-    .stream_reset = on_stream_reset,
-    .recv_stop_sending = on_stop_sending,
-    .extend_max_stream_data = on_wider,
-    .recv_datagram = on_datagram,
-};
-
 /* --- life ----------------------------------------------------------------------------------- */
 
-static ngtcp2_settings settings_of(const mq_quic_setup *setup, const mq_quic_initial *initial, masque_time now) {
+ngtcp2_settings mq_quic_settings(const mq_quic_setup *setup, masque_time now) {
     const masque_limits *limits = setup->limits;
     ngtcp2_settings settings;
     ngtcp2_settings_default(&settings);
@@ -289,77 +129,36 @@ static ngtcp2_settings settings_of(const mq_quic_setup *setup, const mq_quic_ini
     settings.glitch_ratelim_rate = limits->glitches_rate;
     settings.ack_thresh = ACK_THRESHOLD;
     settings.rand_ctx.native_handle = (void *)(uintptr_t)setup->endpoint->runtime;
-    if (mq_initial_is_validated(initial)) {
-        settings.token = initial->token;
-        settings.tokenlen = initial->token_length;
-        settings.token_type =
-            initial->token_state == MQ_TOKEN_RETRY ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
-    }
     return settings;
 }
 
-static ngtcp2_transport_params params_of(const mq_quic_setup *setup, const mq_quic_initial *initial) {
-    const masque_limits *limits = setup->limits;
+ngtcp2_transport_params mq_quic_params(const mq_quic_setup *setup) {
     ngtcp2_transport_params params;
     ngtcp2_transport_params_default(&params);
-    params.initial_max_stream_data_bidi_remote = setup->stream_window;
     params.initial_max_stream_data_uni = UNI_WINDOW;
     params.initial_max_data = setup->connection_window;
-    params.initial_max_streams_bidi = limits->tunnels_per_connection_max;
     params.initial_max_streams_uni = UNI_STREAMS_MAX;
-    params.max_idle_timeout = limits->idle_timeout_ms * MASQUE_MILLISECOND;
+    params.max_idle_timeout = setup->limits->idle_timeout_ms * MASQUE_MILLISECOND;
     params.active_connection_id_limit = PEER_CIDS_MAX;
     params.disable_active_migration = !setup->may_migrate;
     params.max_datagram_frame_size = DATAGRAM_FRAME_MAX;
     params.grease_quic_bit = 1;
-    params.original_dcid = mq_ngtcp2_cid(&initial->original_dcid);
-    params.original_dcid_present = 1;
-    if (initial->token_state == MQ_TOKEN_RETRY) {
-        params.retry_scid = mq_ngtcp2_cid(&initial->dcid);
-        params.retry_scid_present = 1;
-    }
     return params;
 }
 
-static int start_ngtcp2(mq_quic *quic, const mq_quic_initial *initial, const masque_packets *from, masque_time now) {
-    mq_quic_endpoint *endpoint = quic->setup.endpoint;
-    const masque_allocator *allocator = &endpoint->runtime->allocator;
-    quic->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)allocator,
-                                .malloc = mq_library_malloc,
-                                .free = mq_library_free,
-                                .calloc = mq_library_calloc,
-                                .realloc = mq_library_realloc};
-    mq_cid scid;
-    mq_quic_path path;
-    if (mq_cid_make(quic->setup.keys, &endpoint->self, endpoint->runtime, &scid)) {
-        return MASQUE_ERR_CRYPTO;
-    }
-    ngtcp2_settings settings = settings_of(&quic->setup, initial, now);
-    ngtcp2_transport_params params = params_of(&quic->setup, initial);
-    if (mq_reset_token(params.stateless_reset_token, &scid, quic->setup.keys)) {
-        return MASQUE_ERR_CRYPTO;
-    }
-    params.stateless_reset_token_present = 1;
-    const ngtcp2_cid ours = mq_ngtcp2_cid(&scid);
-    const ngtcp2_cid theirs = mq_ngtcp2_cid(&initial->scid);
-    mq_quic_path_init(&path, from);
-    if (ngtcp2_conn_server_new(&quic->ng, &theirs, &ours, &path.path, initial->version, &CALLBACKS, &settings, &params,
-                               &quic->memory, quic) != 0) {
-        return MASQUE_ERR_NO_MEMORY;
-    }
-    int error = mq_cid_table_add(&endpoint->table, &scid, quic->setup.owner);
-    return error ? error : mq_cid_table_add(&endpoint->table, &quic->client_dcid, quic->setup.owner);
+static ngtcp2_conn *conn_of(ngtcp2_crypto_conn_ref *ref) {
+    const mq_quic *quic = ref->user_data;
+    return quic->ng;
 }
 
-static int start_tls(mq_quic *quic) {
+int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx) {
     static char protocols[] = "h3";
-    quic->ssl = wolfSSL_new(mq_tls_context_quic_handle(quic->setup.tls));
+    quic->ssl = wolfSSL_new(ctx);
     if (!quic->ssl) {
         return MASQUE_ERR_NO_MEMORY;
     }
     quic->ref = (ngtcp2_crypto_conn_ref){.get_conn = conn_of, .user_data = quic};
     wolfSSL_set_app_data(quic->ssl, &quic->ref);
-    wolfSSL_set_accept_state(quic->ssl);
     if (wolfSSL_UseALPN(quic->ssl, protocols, sizeof protocols - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
         WOLFSSL_SUCCESS) {
         return MASQUE_ERR_NO_MEMORY;
@@ -368,27 +167,20 @@ static int start_tls(mq_quic *quic) {
     return 0;
 }
 
-int mq_quic_new(mq_quic **out, const mq_quic_setup *setup, const mq_quic_initial *initial, const masque_packets *from,
-                masque_time now) {
-    *out = NULL;
-    mq_quic *quic = mq_zalloc(&setup->endpoint->runtime->allocator, sizeof *quic);
-    if (!quic) {
-        return MASQUE_ERR_NO_MEMORY;
+mq_quic *mq_quic_alloc(const mq_quic_setup *setup, masque_time now) {
+    const masque_allocator *allocator = &setup->endpoint->runtime->allocator;
+    mq_quic *quic = mq_zalloc(allocator, sizeof *quic);
+    if (quic) {
+        quic->setup = *setup;
+        quic->now = now;
+        quic->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)allocator,
+                                    .malloc = mq_library_malloc,
+                                    .free = mq_library_free,
+                                    .calloc = mq_library_calloc,
+                                    .realloc = mq_library_realloc};
+        ngtcp2_ccerr_default(&quic->close);
     }
-    quic->setup = *setup;
-    quic->client_dcid = initial->dcid;
-    quic->now = now;
-    ngtcp2_ccerr_default(&quic->close);
-    int error = start_ngtcp2(quic, initial, from, now);
-    if (!error) {
-        error = start_tls(quic);
-    }
-    if (error) {
-        mq_quic_del(quic);
-        return error;
-    }
-    *out = quic;
-    return 0;
+    return quic;
 }
 
 static void remove_cids(mq_quic *quic) {
@@ -483,6 +275,11 @@ void mq_quic_keep_alive(mq_quic *quic, masque_time duration) {
 }
 
 /* --- for the owner of the streams ------------------------------------------------------------------- */
+
+int mq_quic_open_request(mq_quic *quic, int64_t *stream) {
+    int code = ngtcp2_conn_open_bidi_stream(quic->ng, stream, NULL);
+    return code == NGTCP2_ERR_STREAM_ID_BLOCKED ? MASQUE_ERR_OVERLOAD : code ? MASQUE_ERR_NO_MEMORY : 0;
+}
 
 int mq_quic_open_stream(mq_quic *quic, int64_t *stream) {
     return ngtcp2_conn_open_uni_stream(quic->ng, stream, NULL) ? MASQUE_ERR_PROTOCOL : 0;

@@ -1,6 +1,6 @@
 /*
- * transport/quic.h: the server's side of one QUIC connection (RFC 9000, RFC 9001, RFC
- * 9369), on ngtcp2 with wolfSSL. Packets in, packets out, in the caller's time. Knows
+ * transport/quic.h: one QUIC connection (RFC 9000, RFC 9001, RFC 9369), on ngtcp2 with wolfSSL;
+ * as its server, or its client. Packets in, packets out, in the caller's time. Knows
  * nothing of HTTP: streams and datagrams (RFC 9221) are whoever's mq_quic_attach() names.
  *
  *     HANDSHAKE -> OPEN -> CLOSING (we said CONNECTION_CLOSE) -> GONE
@@ -82,6 +82,10 @@ struct mq_quic_initial;
 /* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. FROM is the packet's path. */
 int mq_quic_new(mq_quic **quic, const mq_quic_setup *setup, const struct mq_quic_initial *initial,
                 const masque_packets *from, masque_time now);
+/* As the client of TO's remote address, whose certificate must be SERVER's: a host name or an
+   address. */
+int mq_quic_client_new(mq_quic **quic, const mq_quic_setup *setup, const char *server, const masque_packets *to,
+                       masque_time now);
 void mq_quic_del(mq_quic *quic);
 
 void mq_quic_attach(mq_quic *quic, const mq_quic_streams *streams, void *owner);
@@ -113,7 +117,9 @@ void mq_quic_close_transport(mq_quic *quic, uint64_t code, int error);
 void mq_quic_keep_alive(mq_quic *quic, masque_time duration);
 
 /* --- for the owner of the streams. 0 or a masque_error. */
-int mq_quic_open_stream(mq_quic *quic, int64_t *stream);             /* ours, one way */
+int mq_quic_open_stream(mq_quic *quic, int64_t *stream); /* ours, one way */
+/* Ours, both ways; MASQUE_ERR_OVERLOAD: the peer lets us open no more now. */
+int mq_quic_open_request(mq_quic *quic, int64_t *stream);
 void mq_quic_credit(mq_quic *quic, int64_t stream, uint64_t length); /* -1: of the connection only */
 void mq_quic_widen(mq_quic *quic, int64_t stream, uint64_t length);  /* of the stream only */
 /* Ties a pointer to a stream, until it is closed. */

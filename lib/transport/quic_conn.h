@@ -1,6 +1,6 @@
 /*
- * transport/quic_conn.h: the inside of a QUIC connection, for quic.c (its life, what ngtcp2
- * reports) and quic_write.c (making packets).
+ * transport/quic_conn.h: the inside of a QUIC connection, for quic.c (its life), quic_server.c and
+ * quic_client.c (its beginning), quic_events.c (what ngtcp2 reports) and quic_write.c (packets).
  */
 #ifndef MQ_TRANSPORT_QUIC_CONN_H
 #define MQ_TRANSPORT_QUIC_CONN_H
@@ -18,6 +18,7 @@ struct mq_quic {
     void *owner;                    /* of them */
     mq_quic_state state;
     int error;
+    bool is_client;
     ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
     bool close_chosen;  /* `close` is set */
     bool close_due;
@@ -31,6 +32,18 @@ struct mq_quic {
     masque_time now;
 };
 
+/* --- quic_events.c: what both sides have */
+void mq_quic_callbacks(ngtcp2_callbacks *callbacks);
+
+/* --- quic.c */
+/* One without ngtcp2's and wolfSSL's parts, or NULL without memory. */
+mq_quic *mq_quic_alloc(const mq_quic_setup *setup, masque_time now);
+ngtcp2_settings mq_quic_settings(const mq_quic_setup *setup, masque_time now);
+ngtcp2_transport_params mq_quic_params(const mq_quic_setup *setup);
+/* 0 or MASQUE_ERR_NO_MEMORY. */
+int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx);
+/* It will end with a TLS alert. */
+void mq_quic_choose_alert(mq_quic *quic, uint8_t alert);
 /* ngtcp2 can't go on, because of CODE: the connection closes or is over. */
 void mq_quic_fail(mq_quic *quic, int code);
 /* It is over for ERROR, and nothing more is said. */

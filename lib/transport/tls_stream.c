@@ -85,9 +85,9 @@ static void free_output(mq_tls_stream *stream) {
     stream->out_capacity = stream->out_start = stream->out_end = 0;
 }
 
-int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool) {
-    *stream = (mq_tls_stream){.pool = pool, .out_limit = MQ_OUTPUT_MIN, .protocols = MASQUE_PROTOCOL_ALL};
-    WOLFSSL *ssl = wolfSSL_new(mq_tls_context_handle(context));
+static int init(mq_tls_stream *stream, WOLFSSL_CTX *ctx, mq_pool *pool, unsigned protocols) {
+    *stream = (mq_tls_stream){.pool = pool, .out_limit = MQ_OUTPUT_MIN, .protocols = protocols};
+    WOLFSSL *ssl = wolfSSL_new(ctx);
     if (!ssl) {
         return MASQUE_ERR_NO_MEMORY;
     }
@@ -97,6 +97,33 @@ int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *
     wolfSSL_SetIOReadCtx(ssl, stream);
     wolfSSL_SetIOWriteCtx(ssl, stream);
     return 0;
+}
+
+static int offer_protocols(mq_tls_stream *stream) {
+    static char all[] = "h2,http/1.1";
+    static char h2[] = "h2";
+    static char http11[] = "http/1.1";
+    char *names = stream->protocols == MASQUE_PROTOCOL_ALL  ? all
+                  : stream->protocols == MASQUE_PROTOCOL_H2 ? h2
+                                                            : http11;
+    /* A server that knows none of a client's may go on without (RFC 7301 3.2): HTTP/1.1. */
+    unsigned char options = stream->is_client ? WOLFSSL_ALPN_CONTINUE_ON_MISMATCH : WOLFSSL_ALPN_FAILED_ON_MISMATCH;
+    int done = wolfSSL_UseALPN(stream->ssl, names, (unsigned)strlen(names), options);
+    return done == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_NO_MEMORY;
+}
+
+int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool) {
+    return init(stream, mq_tls_context_handle(context), pool, MASQUE_PROTOCOL_ALL);
+}
+
+int mq_tls_stream_init_client(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool, const char *server,
+                              unsigned protocols) {
+    int error = init(stream, mq_tls_context_client_handle(context), pool, protocols);
+    if (!error) {
+        stream->is_client = true;
+        error = mq_tls_expect(stream->ssl, server);
+    }
+    return error ? error : offer_protocols(stream);
 }
 
 void mq_tls_stream_free(mq_tls_stream *stream) {
@@ -109,19 +136,14 @@ void mq_tls_stream_free(mq_tls_stream *stream) {
 
 /* The first bytes are here: what depends on the client or the host is settled. */
 static void begin(mq_tls_stream *stream) {
-    static char all[] = "h2,http/1.1";
-    static char h2[] = "h2";
-    static char http11[] = "http/1.1";
-    char *names = stream->protocols == MASQUE_PROTOCOL_ALL  ? all
-                  : stream->protocols == MASQUE_PROTOCOL_H2 ? h2
-                                                            : http11;
+    if (stream->is_client) {
+        return;
+    }
     if (mq_client_hello_prefers_chacha(stream->in, stream->in_length)) {
         wolfSSL_UseClientSuites(stream->ssl);
     }
-    if (wolfSSL_UseALPN(stream->ssl, names, (unsigned)strlen(names), WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
-        WOLFSSL_SUCCESS) {
-        stream->output_error = MASQUE_ERR_NO_MEMORY;
-    }
+    int error = offer_protocols(stream);
+    stream->output_error = error ? error : stream->output_error;
 }
 
 void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t length) {
@@ -142,15 +164,22 @@ static bool is_blocked(int error) {
     return error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE;
 }
 
+static int handshake_error(const mq_tls_stream *stream) {
+    WOLFSSL_ALERT_HISTORY alerts;
+    bool untrusted = stream->is_client && wolfSSL_get_alert_history(stream->ssl, &alerts) == WOLFSSL_SUCCESS &&
+                     mq_tls_alert_is_of_certificate(alerts.last_tx.code);
+    return untrusted ? MASQUE_ERR_UNTRUSTED : MASQUE_ERR_TLS_HANDSHAKE;
+}
+
 int mq_tls_stream_handshake(mq_tls_stream *stream) {
     assert(stream->state == MQ_TLS_HANDSHAKE);
     if (stream->output_error) {
         return fail(stream, stream->output_error);
     }
-    int result = wolfSSL_accept(stream->ssl);
+    int result = stream->is_client ? wolfSSL_connect(stream->ssl) : wolfSSL_accept(stream->ssl);
     if (result != WOLFSSL_SUCCESS) {
         int error = wolfSSL_get_error(stream->ssl, result);
-        return is_blocked(error) ? 0 : fail(stream, MASQUE_ERR_TLS_HANDSHAKE);
+        return is_blocked(error) ? 0 : fail(stream, handshake_error(stream));
     }
     stream->state = MQ_TLS_OPEN;
     wolfSSL_FreeHandshakeResources(stream->ssl);

@@ -1,5 +1,5 @@
 /*
- * transport/tls_stream.h: the server's side of one TLS connection on memory.
+ * transport/tls_stream.h: one TLS connection on memory, as its server or its client.
  *
  * Ciphertext comes in as a window on the caller's memory and goes out through a
  * buffer that exists only while something waits to be written. The output's
@@ -40,6 +40,7 @@ typedef struct mq_tls_stream {
     void *ssl;     /* WOLFSSL */
     mq_pool *pool; /* of the output */
     mq_tls_state state;
+    bool is_client;
     bool first_bytes_seen;
     unsigned protocols; /* MASQUE_PROTOCOL_…; may be changed before the first bytes */
     bool close_sent;
@@ -60,14 +61,17 @@ typedef struct mq_tls_stream {
 
 /* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. */
 int mq_tls_stream_init(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool);
+/* The same as the client of SERVER, see mq_tls_expect(), which is offered PROTOCOLS. */
+int mq_tls_stream_init_client(mq_tls_stream *stream, mq_tls_context *context, mq_pool *pool, const char *server,
+                              unsigned protocols);
 void mq_tls_stream_free(mq_tls_stream *stream);
 
 /* Sets the window of ciphertext that handshake and read take from. What they
    leave, in_length bytes at in, is the caller's to keep. */
 void mq_tls_stream_input(mq_tls_stream *stream, const uint8_t *bytes, size_t length);
 
-/* Goes on with the handshake. 0: state tells how far; MASQUE_ERR_TLS_HANDSHAKE or
-   MASQUE_ERR_NO_MEMORY: state is FAILED. */
+/* Goes on with the handshake. 0: state tells how far; MASQUE_ERR_TLS_HANDSHAKE, MASQUE_ERR_UNTRUSTED
+   (the server's certificate) or MASQUE_ERR_NO_MEMORY: state is FAILED. */
 int mq_tls_stream_handshake(mq_tls_stream *stream);
 
 /* Decrypts at most one record of up to CAPACITY bytes into BUFFER. *LENGTH 0 with result

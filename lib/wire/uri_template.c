@@ -1,5 +1,6 @@
 #include "wire/uri_template.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A host, and the longest port. */
@@ -205,4 +206,48 @@ int mq_uri_template_match(const mq_uri_template *compiled, const char *path, siz
     text[used++] = ':';
     memcpy(text + used, values[!compiled->port_first], port_length);
     return mq_authority_parse(target, text, used + port_length);
+}
+
+/* --- expanding ---------------------------------------------------------------------------- */
+
+/* Copies the literal NUMBER to AT; returns the end. */
+static char *put_literal(const mq_uri_template *compiled, unsigned number, char *at) {
+    size_t start = number ? compiled->ends[number - 1] : 0;
+    size_t length = compiled->ends[number] - start;
+    memcpy(at, compiled->literals + start, length);
+    return at + length;
+}
+
+static char *put_escaped(char *at, const char *text) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text; text++) {
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || strchr("-._", *text);
+        if (plain) {
+            *at++ = *text;
+            continue;
+        }
+        *at++ = '%';
+        *at++ = digits[(unsigned char)*text >> 4];
+        *at++ = digits[(unsigned char)*text & 15];
+    }
+    return at;
+}
+
+void mq_uri_template_expand(const mq_uri_template *compiled, const mq_authority *target,
+                            char path[MQ_TEMPLATE_MAX + MQ_EXPANSION_MAX]) {
+    char host[MASQUE_ADDRESS_TEXT_MAX];
+    char port[PORT_MAX + 1];
+    masque_address address = target->address;
+    const char *name = target->name;
+    if (target->name_length == 0) {
+        address.port = 0;
+        masque_address_format(&address, host, sizeof host);
+        name = host;
+    }
+    snprintf(port, sizeof port, "%u", target->port);
+    char *at = put_literal(compiled, 0, path);
+    at = put_escaped(at, compiled->port_first ? port : name);
+    at = put_literal(compiled, 1, at);
+    at = put_escaped(at, compiled->port_first ? name : port);
+    *put_literal(compiled, 2, at) = 0;
 }

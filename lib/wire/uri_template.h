@@ -1,6 +1,6 @@
 /*
  * wire/uri_template.h: the URI Template of a CONNECT-UDP proxy (RFC 9298 2, RFC 6570): compiled
- * once, then matched against the paths of requests.
+ * once, then matched against the paths of requests, or expanded to them.
  *
  * A template has target_host and target_port once each, in simple expansions or in a query:
  *
@@ -30,5 +30,12 @@ int mq_uri_template_compile(mq_uri_template *compiled, const char *text);
 /* The target that PATH names: origin-form, or absolute-form as HTTP/1.1 allows (RFC 9112 3.2.2).
    0 or MASQUE_ERR_INVALID. An IPv6 address may stand with its colons and brackets escaped or not. */
 int mq_uri_template_match(const mq_uri_template *compiled, const char *path, size_t length, mq_authority *target);
+
+/* What its two values may add: an IPv6 address's colons are escaped, a name's letters are not. */
+#define MQ_EXPANSION_MAX (MQ_HOST_NAME_MAX + 6)
+
+/* The path of a request for TARGET, with a final zero (RFC 6570 3.2.2). */
+void mq_uri_template_expand(const mq_uri_template *compiled, const mq_authority *target,
+                            char path[MQ_TEMPLATE_MAX + MQ_EXPANSION_MAX]);
 
 #endif

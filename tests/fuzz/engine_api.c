@@ -114,6 +114,8 @@ static void take_event(api_world *world, const masque_event *event) {
         remember(world, event->tunnel);
         break;
     case MASQUE_EVENT_CONN_OUTPUT:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_CONN_FINISH:

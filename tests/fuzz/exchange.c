@@ -174,6 +174,8 @@ static void handle_event(exchange *world, const masque_event *event) {
         world->ended = true;
         break;
     case MASQUE_EVENT_CONN_OUTPUT:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_CONN_FINISH:

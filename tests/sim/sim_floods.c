@@ -176,7 +176,8 @@ static void single_bytes(sim_bytes *out, unsigned n) {
     if (n == 0) {
         sim_connect_frame(out, 1, "45.60.0.31:1001", 0);
     }
-    sim_frame(out, SIM_FRAME_DATA, 0, 1, "x", 1);
+    uint8_t byte = sim_pattern_byte(1001 * 2, n); /* as its target will expect, when it reads at last */
+    sim_frame(out, SIM_FRAME_DATA, 0, 1, &byte, 1);
 }
 
 static void initial_window_flood(sim_bytes *out, unsigned n) {

@@ -412,7 +412,6 @@ static void test_wrong_functions(void **state) {
     assert_int_equal(masque_tunnel_commit(w->engine, u, 0, w->now), MASQUE_ERR_STALE);
     assert_int_equal(masque_tunnel_pull(w->engine, u, &piece, 1), 0);
     assert_int_equal(masque_tunnel_pulled(w->engine, u, 0, w->now), MASQUE_ERR_STALE);
-    assert_int_equal(masque_tunnel_finished(w->engine, u, w->now), MASQUE_ERR_STALE);
     assert_int_equal(masque_tunnel_datagrams(w->engine, t, "x", 1, 0, w->now), MASQUE_ERR_STALE);
     assert_int_equal(masque_tunnel_pull_datagrams(w->engine, t, &piece, 1), 0);
     assert_int_equal(masque_tunnel_pulled_datagrams(w->engine, t, 0, 0, w->now), MASQUE_ERR_STALE);

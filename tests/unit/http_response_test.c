@@ -62,7 +62,7 @@ static const refusal_row REFUSALS[] = {
      "masqueproxy; error=proxy_internal_error"},
 };
 
-static const char *field_value(const mq_field *fields, size_t count, const char *name) {
+static const char *field_value(const masque_field *fields, size_t count, const char *name) {
     const char *value = NULL;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(fields[i].name, name) == 0) {
@@ -97,7 +97,7 @@ static void test_refusals(void **state) {
         const refusal_row *row = &REFUSALS[i];
         mq_response response = {.refusal = row->refusal, .timing = {1 * MS, 2 * MS, 3 * MS, 4 * MS}};
         mq_response_text text;
-        mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+        masque_field fields[MQ_RESPONSE_FIELDS_MAX];
         size_t count = mq_response_fields(&response, &text, fields);
         CHECK(row->name, mq_response_status(&response) == row->status);
         CHECK(row->name, strcmp(mq_status_reason(row->status), row->reason) == 0);
@@ -165,7 +165,7 @@ static void test_timings(void **state) {
     for (size_t i = 0; i < COUNT(TIMINGS); i++) {
         mq_response response = {.refusal = MQ_REFUSAL_NONE, .timing = TIMINGS[i].timing};
         mq_response_text text;
-        mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+        masque_field fields[MQ_RESPONSE_FIELDS_MAX];
         memset(&text, 'x', sizeof text);
         size_t count = mq_response_fields(&response, &text, fields);
         CHECK(TIMINGS[i].name, count == 1);
@@ -178,7 +178,7 @@ static void test_alt_svc(void **state) {
     for (size_t i = 0; i < 2; i++) {
         mq_response response = {.refusal = i ? MQ_REFUSAL_METHOD : MQ_REFUSAL_NONE, .udp = true, .h3_port = 65535};
         mq_response_text text;
-        mq_field fields[MQ_RESPONSE_FIELDS_MAX];
+        masque_field fields[MQ_RESPONSE_FIELDS_MAX];
         size_t count = mq_response_fields(&response, &text, fields);
         const char *value = field_value(fields, count, "alt-svc");
         assert_non_null(value);

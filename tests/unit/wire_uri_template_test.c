@@ -152,11 +152,36 @@ static void test_templates_that_are_none(void **state) {
     }
 }
 
+/* What is expanded is matched again, and looks as RFC 9298 3 writes it. */
+static void test_expanding(void **state) {
+    static const char *const rows[][3] = {
+        {MQ_TEMPLATE_DEFAULT, "example.com:443", "/.well-known/masque/udp/example.com/443/"},
+        {MQ_TEMPLATE_DEFAULT, "[2001:db8::1]:53", "/.well-known/masque/udp/2001%3Adb8%3A%3A1/53/"},
+        {MQ_TEMPLATE_DEFAULT, "192.0.2.6:65535", "/.well-known/masque/udp/192.0.2.6/65535/"},
+        {"https://p.example/m{?target_port,target_host}", "a_b.c:1", "/m?target_port=1&target_host=a_b.c"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        mq_uri_template compiled;
+        mq_authority target;
+        mq_authority again;
+        char path[MQ_TEMPLATE_MAX + MQ_EXPANSION_MAX];
+        assert_int_equal(mq_uri_template_compile(&compiled, rows[i][0]), 0);
+        assert_int_equal(mq_authority_parse(&target, rows[i][1], strlen(rows[i][1])), 0);
+        mq_uri_template_expand(&compiled, &target, path);
+        assert_string_equal(path, rows[i][2]);
+        assert_int_equal(mq_uri_template_match(&compiled, path, strlen(path), &again), 0);
+        CHECK(rows[i][1], again.port == target.port && strcmp(again.name, target.name) == 0 &&
+                              masque_address_same_ip(&again.address, &target.address));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_host_that_is_too_long),
         cmocka_unit_test(test_templates_that_are_none),
+        cmocka_unit_test(test_expanding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

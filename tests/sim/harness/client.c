@@ -19,7 +19,7 @@ static size_t segment_max(const sim_conn *conn) {
 /* --- tunnels ------------------------------------------------------------------------ */
 
 bool sim_tun_is_open(const sim_tun *tun) {
-    unsigned status = tun->udp && !is_h2(tun->conn) ? 101 : 200;
+    unsigned status = tun->udp && !is_h2(tun->conn) && !sim_is_quic(tun->conn) ? 101 : 200;
     return tun->answered && tun->status == status;
 }
 
@@ -106,11 +106,17 @@ sim_tun *sim_request(sim_conn *conn, const sim_ask *request) {
     take_port(w, tun, request->authority);
     conn->tuns = sim_grow(conn->tuns, &conn->tun_capacity, conn->tun_count + 1, sizeof *conn->tuns);
     conn->tuns[conn->tun_count++] = tun;
-    for (int i = 0; i < 100000 && !conn->handshaken && !conn->ended; i++) {
-        sim_step(w);
+    for (int i = 0; i < 100000 && !conn->handshaken && !conn->ended && !conn->closed; i++) {
+        if (sim_is_quic(conn)) {
+            sim_advance(w, MASQUE_MILLISECOND);
+        } else {
+            sim_step(w);
+        }
     }
-    if (!conn->handshaken || conn->ended) {
+    if (!conn->handshaken || conn->ended || conn->closed) {
         tun->closed = true;
+    } else if (sim_is_engine(conn)) {
+        sim_engine_request(tun, request);
     } else if (is_h2(conn)) {
         sim_h2_request(tun, request);
     } else {
@@ -120,7 +126,9 @@ sim_tun *sim_request(sim_conn *conn, const sim_ask *request) {
 }
 
 void sim_wake(sim_tun *tun) {
-    if (is_h2(tun->conn)) {
+    if (sim_is_engine(tun->conn)) {
+        sim_engine_wake(tun);
+    } else if (is_h2(tun->conn)) {
         sim_h2_wake(tun);
     }
 }
@@ -133,7 +141,9 @@ void sim_fin(sim_tun *tun) {
 
 void sim_reset(sim_tun *tun) {
     tun->reset_sent = true;
-    if (is_h2(tun->conn)) {
+    if (sim_is_engine(tun->conn)) {
+        sim_engine_reset(tun);
+    } else if (is_h2(tun->conn)) {
         sim_h2_reset(tun);
     } else {
         sim_leave(tun->conn, true);
@@ -155,6 +165,10 @@ static void end_tuns(sim_conn *conn) {
 
 void sim_leave(sim_conn *conn, bool reset) {
     if (conn->closed) {
+        return;
+    }
+    if (sim_is_engine(conn)) {
+        sim_engine_leave(conn, reset);
         return;
     }
     if (reset) {
@@ -272,6 +286,9 @@ static void write_transport(sim_conn *conn) {
 }
 
 bool sim_client_step(sim_conn *conn) {
+    if (sim_is_engine(conn)) {
+        return sim_engine_step(conn);
+    }
     if (conn->closed || !conn->id) {
         return false;
     }
@@ -292,6 +309,7 @@ bool sim_client_step(sim_conn *conn) {
 }
 
 void sim_client_free(sim_conn *conn) {
+    sim_engine_free(conn);
     sim_h2_free(conn);
     if (conn->ssl) {
         sim_tls_free(conn);

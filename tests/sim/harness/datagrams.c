@@ -32,7 +32,18 @@ static void fill(uint64_t seed, uint32_t number, uint8_t *bytes, size_t length) 
     sim_pattern_fill(seed, (uint64_t)number << 16, bytes + HEAD, length - HEAD);
 }
 
-static void check(sim_world *world, uint64_t seed, sim_datagrams *seen, const uint8_t *bytes, size_t length) {
+/* True the first time. */
+static bool mark(sim_datagrams *seen, uint32_t number) {
+    if (!seen->unordered) {
+        return number >= seen->next;
+    }
+    uint8_t bit = (uint8_t)(1u << number % 8);
+    bool first = number / 8 < sizeof seen->seen && !(seen->seen[number / 8] & bit);
+    seen->seen[number / 8 % sizeof seen->seen] |= bit;
+    return first;
+}
+
+void sim_datagrams_check(sim_world *world, uint64_t seed, sim_datagrams *seen, const uint8_t *bytes, size_t length) {
     seen->received++;
     seen->received_bytes += length;
     if (length < HEAD) {
@@ -42,7 +53,7 @@ static void check(sim_world *world, uint64_t seed, sim_datagrams *seen, const ui
     uint32_t number = get32(bytes);
     SIM_CHECK(world, get32(bytes + 4) == length, "datagram %u has %zu bytes instead of %u", number, length,
               get32(bytes + 4));
-    SIM_CHECK(world, number >= seen->next, "datagram %u came again or late, behind %u", number, seen->next);
+    SIM_CHECK(world, mark(seen, number), "datagram %u came again or late, behind %u", number, seen->next);
     SIM_CHECK(world, sim_pattern_fits(seed, (uint64_t)number << 16, bytes + HEAD, length - HEAD),
               "wrong bytes in datagram %u", number);
     seen->next = number + 1;
@@ -81,9 +92,23 @@ void sim_send_capsules(sim_tun *tun, const void *bytes, size_t length) {
     sim_wake(tun);
 }
 
+static void add_payload(sim_bytes *payloads, const uint8_t *bytes, size_t length) {
+    uint8_t head[4];
+    put32(head, (uint32_t)length);
+    sim_bytes_add(payloads, head, sizeof head);
+    sim_bytes_add(payloads, bytes, length);
+}
+
 void sim_send_datagrams(sim_tun *tun, size_t count, size_t length) {
     static uint8_t bytes[32 + 70000];
     sim_prng *chance = &tun->conn->chance;
+    for (size_t i = 0; i < count && sim_is_engine(tun->conn); i++) {
+        fill(sim_up_seed(tun->port), tun->datagrams.made++, bytes, length);
+        add_payload(&tun->capsules, bytes, length);
+    }
+    if (sim_is_engine(tun->conn)) {
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         uint8_t context[8];
         size_t context_length = put_varint(chance, context, 0);
@@ -121,7 +146,7 @@ static bool take_capsule(sim_tun *tun) {
     size_t third = get_varint(value, (size_t)length, &context);
     SIM_CHECK(w, type == 0 && third > 0 && context == 0, "capsule %llu, context %llu", (unsigned long long)type,
               (unsigned long long)context);
-    check(w, sim_down_seed(tun->target), &tun->datagrams, value + third, (size_t)length - third);
+    sim_datagrams_check(w, sim_down_seed(tun->target), &tun->datagrams, value + third, (size_t)length - third);
     sim_bytes_drop(&tun->incoming, first + second + (size_t)length);
     return true;
 }
@@ -151,18 +176,11 @@ void sim_udp_path(const char *authority, char *path, size_t size) {
 
 /* --- the target ------------------------------------------------------------------------------- */
 
-static void add_payload(sim_target *target, const uint8_t *bytes, size_t length) {
-    uint8_t head[4];
-    put32(head, (uint32_t)length);
-    sim_bytes_add(&target->payloads, head, sizeof head);
-    sim_bytes_add(&target->payloads, bytes, length);
-}
-
 void sim_target_datagrams(sim_target *target, size_t count, size_t length) {
     static uint8_t bytes[70000];
     for (size_t i = 0; i < count; i++) {
         fill(sim_down_seed(target), target->datagrams.made++, bytes, length);
-        add_payload(target, bytes, length);
+        add_payload(&target->payloads, bytes, length);
     }
 }
 
@@ -193,9 +211,9 @@ bool sim_target_take_datagrams(sim_target *target) {
             too_big++;
             continue;
         }
-        check(w, sim_up_seed(target->address.port), &target->datagrams, pieces[i].base, pieces[i].length);
+        sim_datagrams_check(w, sim_up_seed(target->address.port), &target->datagrams, pieces[i].base, pieces[i].length);
         if (target->site->echo) {
-            add_payload(target, pieces[i].base, pieces[i].length);
+            add_payload(&target->payloads, pieces[i].base, pieces[i].length);
         }
     }
     sim_alloc_side(SIM_PROXY);
@@ -205,14 +223,13 @@ bool sim_target_take_datagrams(sim_target *target) {
     return true;
 }
 
-/* As UDP_GRO: some of one length, and one at the end that may be shorter. */
-static size_t gather(sim_target *target, uint8_t *burst, size_t *segment) {
-    sim_prng *chance = &target->world->chance;
+/* Some of one length, and one at the end that may be shorter. */
+size_t sim_payloads_gather(sim_prng *chance, sim_bytes *payloads, uint8_t *burst, size_t *segment) {
     size_t most = 1 + sim_random(chance) % 64;
     size_t used = 0;
     *segment = 0;
-    for (size_t i = 0; i < most && sim_bytes_length(&target->payloads) > 0; i++) {
-        const uint8_t *at = target->payloads.bytes + target->payloads.start;
+    for (size_t i = 0; i < most && sim_bytes_length(payloads) > 0; i++) {
+        const uint8_t *at = payloads->bytes + payloads->start;
         size_t length = get32(at);
         bool fits = i == 0 || (length > 0 && length <= *segment && used + length <= BURST_MAX);
         if (!fits) {
@@ -220,7 +237,7 @@ static size_t gather(sim_target *target, uint8_t *burst, size_t *segment) {
         }
         memcpy(burst + used, at + 4, length);
         used += length;
-        sim_bytes_drop(&target->payloads, 4 + length);
+        sim_bytes_drop(payloads, 4 + length);
         *segment = i == 0 ? length : *segment;
         if (length == 0 || length < *segment) {
             break;
@@ -230,13 +247,13 @@ static size_t gather(sim_target *target, uint8_t *burst, size_t *segment) {
 }
 
 bool sim_target_give_datagrams(sim_target *target) {
-    static uint8_t burst[2 * BURST_MAX];
+    static uint8_t burst[SIM_BURST_MAX];
     sim_world *w = target->world;
     if (sim_bytes_length(&target->payloads) == 0) {
         return false;
     }
     size_t segment;
-    size_t length = gather(target, burst, &segment);
+    size_t length = sim_payloads_gather(&w->chance, &target->payloads, burst, &segment);
     sim_alloc_side(SIM_PROXY);
     int error = masque_tunnel_datagrams(w->engine, target->tunnel, burst, length, segment, w->now);
     sim_alloc_side(SIM_TEST);

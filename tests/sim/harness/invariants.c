@@ -95,6 +95,16 @@ void sim_check_conn_end(const sim_conn *conn) {
 
 /* --- after each step --------------------------------------------------------------------- */
 
+/* A client that is an engine has the default limits' buffers and windows. */
+#define ENGINE_HOLDS (1048576u + 262144u)
+
+/* What may be between the proxy's buffers and the client. */
+static uint64_t transport_max(const sim_conn *conn) {
+    uint64_t transport =
+        sim_is_quic(conn) ? conn->world->limits.connection_buffer_max : conn->down.capacity + TLS_OUTPUT_MAX;
+    return transport + (sim_is_engine(conn) ? ENGINE_HOLDS : 0);
+}
+
 typedef struct held {
     uint64_t up;
     uint64_t down;
@@ -109,13 +119,15 @@ static void check_target(const sim_target *target, held *all) {
         return;
     }
     const sim_conn *conn = tun->conn;
-    uint64_t transport = conn->down.capacity + TLS_OUTPUT_MAX;
+    uint64_t transport = transport_max(conn);
     uint64_t down = tun->closed ? 0 : target->committed - tun->received;
     SIM_CHECK(w, down <= limits->tunnel_buffer_max + transport, "port %u holds %llu bytes for its client",
               target->address.port, (unsigned long long)down);
     uint64_t up = tun->sent - target->received;
     uint64_t up_most = conn->h2 ? limits->stream_window_max
-                                : limits->tunnel_buffer_max + READ_MAX + conn->up.capacity + 2 * SIM_CLIENT_OUT_MAX;
+                       : sim_is_engine(conn)
+                           ? limits->stream_window_max + ENGINE_HOLDS
+                           : limits->tunnel_buffer_max + READ_MAX + conn->up.capacity + 2 * SIM_CLIENT_OUT_MAX;
     up_most = up_most < 65535 ? 65535 : up_most;
     SIM_CHECK(w, up <= up_most, "port %u holds %llu bytes for its target", target->address.port,
               (unsigned long long)up);
@@ -127,7 +139,7 @@ static void check_target(const sim_target *target, held *all) {
 static void check_conn(const sim_conn *conn, const held *sum) {
     const sim_world *w = conn->world;
     const masque_limits *limits = &w->limits;
-    uint64_t transport = conn->down.capacity + TLS_OUTPUT_MAX;
+    uint64_t transport = transport_max(conn);
     SIM_CHECK(w, sum->down <= limits->connection_buffer_max + transport,
               "a connection holds %llu bytes for its client, of %llu tunnels", (unsigned long long)sum->down,
               (unsigned long long)sum->tunnels);

@@ -11,6 +11,15 @@
 #include "harness/sim.h"
 
 #define SIM_CLIENT_OUT_MAX 65536u
+#define SIM_BURST_MAX 131070u
+
+static inline bool sim_is_engine(const sim_conn *conn) {
+    return conn->engine != NULL;
+}
+
+static inline bool sim_is_quic(const sim_conn *conn) {
+    return conn->engine != NULL && conn->address.port != 0;
+}
 
 static inline uint64_t sim_up_seed(uint16_t port) {
     return (uint64_t)port * 2;
@@ -56,7 +65,30 @@ void sim_h1_request(sim_tun *tun, const sim_ask *request);
 /* The proxy's direction ended. */
 void sim_h1_ended(sim_conn *conn);
 
+/* --- client_engine.c */
+void sim_engine_open(sim_conn *conn);
+void sim_engine_free(sim_conn *conn);
+/* Everything of one connection that can happen now. */
+bool sim_engine_step(sim_conn *conn);
+void sim_engine_request(sim_tun *tun, const sim_ask *request);
+void sim_engine_wake(sim_tun *tun);
+void sim_engine_reset(sim_tun *tun);
+void sim_engine_leave(sim_conn *conn, bool reset);
+
+/* --- packets.c */
+/* Between the proxy and its links; true when something moved. */
+bool sim_packets_step(sim_world *world);
+/* When the next packet arrives, or a client's engine has something due. */
+masque_time sim_packets_next(const sim_world *world);
+/* Lets the clients' engines see the time. */
+void sim_packets_tick(sim_world *world);
+/* PACKETS, as UDP_SEGMENT cuts them, into LINK. */
+void sim_packets_send(sim_link *link, const masque_packets *packets, uint16_t port, masque_time now);
+
 /* --- datagrams.c */
+void sim_datagrams_check(sim_world *world, uint64_t seed, sim_datagrams *seen, const uint8_t *bytes, size_t length);
+/* Takes some of PAYLOADS as UDP_GRO would give them, into 131,070 bytes; returns how many bytes. */
+size_t sim_payloads_gather(sim_prng *chance, sim_bytes *payloads, uint8_t *burst, size_t *segment);
 void sim_udp_path(const char *authority, char *path, size_t size);
 void sim_capsules_received(sim_tun *tun, const uint8_t *bytes, size_t length);
 size_t sim_capsules_take(sim_tun *tun, uint8_t *bytes, size_t length);

@@ -1,7 +1,8 @@
 /*
  * harness/sim.h: a whole world in one process and in virtual time: clients that
- * speak TLS, HTTP/2 and HTTP/1.1, a host that does what the engine's events ask
- * for, a resolver and targets by script. After every step the invariants of
+ * speak TLS, HTTP/2 and HTTP/1.1 on code of their own, and HTTP/3 by the library's
+ * client; a host that does what the engine's events ask for, a resolver and targets
+ * by script, network paths with all that goes wrong there. After every step the invariants of
  * invariants.c are checked; a failure prints the seed. Tests read the structs,
  * and change what a comment allows.
  *
@@ -18,6 +19,7 @@
 #include <masqueproxy/masqueproxy.h>
 
 #include "harness/alloc.h"
+#include "harness/link.h"
 #include "harness/pipe.h"
 #include "harness/prng.h"
 
@@ -78,7 +80,7 @@ typedef struct sim_name {
 
 /* How a client connects. All zero is a good HTTP/2 client with TLS 1.3. */
 typedef struct sim_client {
-    const char *alpn; /* NULL: "h2"; "": none offered */
+    const char *alpn; /* NULL: "h2"; "": none offered; "h3": over QUIC, by an engine */
     int tls;          /* 12 or 13 (0: 13) */
     const char *ciphers;
     int group;           /* wolfSSL's number; 0: X25519 */
@@ -90,6 +92,13 @@ typedef struct sim_client {
     uint32_t window;     /* HTTP/2: initial window of streams; 0: 65,535 */
     size_t pipe;         /* capacity of the transport each way; 0: the world's */
     size_t segment;      /* the most a read or write moves; 0: the world's */
+    bool engine;         /* the client is the library's own, as with "h3" always; offers ALPN and HTTP/1.1 */
+    /* HTTP/3 */
+    const sim_link_model *up; /* the path to the proxy; NULL: a perfect one */
+    const sim_link_model *down;
+    masque_congestion congestion;
+    const char *name; /* it must be the certificate's; NULL: it is */
+    bool untrusting;  /* knows no authority that signed it */
 } sim_client;
 
 typedef struct sim_field {
@@ -130,7 +139,9 @@ void sim_bytes_free(sim_bytes *bytes);
 /* What one end of a CONNECT-UDP tunnel made and saw. */
 typedef struct sim_datagrams {
     uint32_t made;
-    uint32_t next; /* the least number that may come */
+    uint32_t next;     /* the least number that may come */
+    bool unordered;    /* a path may change the order: each comes once, that is all */
+    uint8_t seen[512]; /* then: a bit for each number */
     uint64_t received;
     uint64_t received_bytes;
 } sim_datagrams;
@@ -173,6 +184,10 @@ struct sim_tun {
     sim_bytes capsules; /* to be sent */
     sim_bytes incoming; /* a capsule that isn't whole yet */
     sim_datagrams datagrams;
+    /* of a client that is an engine */
+    masque_tunnel_id handle;
+    bool blocked;  /* its reserve said no */
+    bool has_more; /* TUNNEL_OUTPUT */
 };
 
 /* What a raw client saw of HTTP/2. */
@@ -237,6 +252,21 @@ struct sim_conn {
     bool alone_in_write;
     sim_seen seen;
     uint64_t raw_sent;
+    /* a client that is an engine; from `address` on over QUIC */
+    masque_engine *engine;
+    masque_conn_id engine_conn;
+    sim_prng engine_chance;
+    masque_address address;
+    sim_link to_proxy;
+    sim_link to_client;
+    bool has_packets;
+    int engine_error; /* of its CONN_END, see `closed` */
+    bool engine_writes;
+    bool engine_blocked; /* its reserve said no */
+    uint64_t ticks_now;
+    bool validated; /* it showed the proxy its address */
+    uint64_t bytes_to_proxy;
+    uint64_t bytes_to_client; /* both until then */
 };
 
 /* --- the host's side of a target ---------------------------------------------------- */
@@ -313,7 +343,12 @@ struct sim_world {
     masque_engine *engine;
     masque_config *config; /* the present one */
     masque_limits limits;
-    void *tls[2]; /* the clients' WOLFSSL_CTX, of TLS 1.3 and 1.2 */
+    void *tls[2];        /* the clients' WOLFSSL_CTX, of TLS 1.3 and 1.2 */
+    bool has_packets;    /* PACKETS */
+    size_t quic_count;   /* clients over QUIC */
+    size_t engine_count; /* clients that are engines */
+    uint64_t strays;     /* packets for no client that is there */
+    sim_prng engine_chance;
     sim_site sites[64];
     size_t site_count;
     sim_name names[32];
@@ -356,7 +391,7 @@ masque_config *sim_config_new(sim_world *world, const masque_limits *limits, boo
 masque_runtime sim_runtime(sim_world *world);
 
 /* Everything that can happen happens; time only passes up to what the resolver or
-   a dial has been asked for. */
+   a dial has been asked for; with HTTP/3 clients as long as something is due within a second. */
 void sim_settle(sim_world *world);
 /* The same, and DURATION passes. */
 void sim_advance(sim_world *world, masque_time duration);
@@ -382,6 +417,8 @@ void sim_target_datagrams(sim_target *target, size_t count, size_t length);
 void sim_target_unreachable(sim_target *target);
 /* Answered with a tunnel: 200, or 101 for CONNECT-UDP over HTTP/1.1. */
 bool sim_tun_is_open(const sim_tun *tun);
+/* A NAT gives an HTTP/3 client another port from now on. */
+void sim_rebind(sim_conn *conn);
 /* The client ends one direction, or all, of a tunnel. */
 void sim_fin(sim_tun *tun);
 void sim_reset(sim_tun *tun);

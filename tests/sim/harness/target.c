@@ -229,6 +229,8 @@ void sim_target_event(sim_world *world, const masque_event *event) {
         on_end(target, event->reset);
         break;
     case MASQUE_EVENT_CONN_OUTPUT:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
     case MASQUE_EVENT_CONN_INPUT:
     case MASQUE_EVENT_CONN_FINISH:

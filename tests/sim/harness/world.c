@@ -15,7 +15,7 @@
 static void on_random(void *context, uint8_t *buffer, size_t size) {
     sim_world *world = context;
     for (size_t i = 0; i < size; i++) {
-        buffer[i] = (uint8_t)(sim_random(&world->chance) >> 32);
+        buffer[i] = (uint8_t)(sim_random(&world->engine_chance) >> 32);
     }
 }
 
@@ -96,6 +96,7 @@ sim_world *sim_world_new(const sim_setup *setup) {
     world->traced = getenv("SIM_TRACE") != NULL;
     world->now = MASQUE_SECOND * 1000;
     sim_prng_seed(&world->chance, setup->seed);
+    sim_prng_seed(&world->engine_chance, setup->seed + 77);
     world->blocks_before = sim_alloc_memory(SIM_PROXY)->live_blocks;
     world->tls[0] = sim_tls_context_new(13);
     world->tls[1] = sim_tls_context_new(12);
@@ -163,12 +164,21 @@ sim_conn *sim_connect(sim_world *world, const sim_client *client) {
     sim_pipe_init(&conn->up, capacity);
     sim_pipe_init(&conn->down, capacity);
     sim_prng_seed(&conn->chance, world->setup.seed * 31 + conn->index);
-    if (!client->naked) {
+    bool quic = client->alpn && strcmp(client->alpn, "h3") == 0;
+    if (client->engine) {
+        sim_engine_open(conn);
+    } else if (!client->naked && !quic) {
         sim_tls_open(conn);
     }
     world->conns = sim_grow(world->conns, &world->conn_capacity, world->conn_count + 1, sizeof(sim_conn *));
     world->conns[world->conn_count++] = conn;
     masque_address address = sim_address(client->address ? client->address : usual, 40000);
+    if (quic) {
+        conn->address = address;
+        conn->address.port = (uint16_t)(10000 + conn->index * 10);
+        sim_engine_open(conn);
+        return conn;
+    }
     sim_alloc_side(SIM_PROXY);
     conn->id = masque_accept(world->engine, &address, conn, world->now, &conn->accept_error);
     sim_alloc_side(SIM_TEST);
@@ -212,6 +222,8 @@ static void conn_event(sim_world *world, const masque_event *event) {
     case MASQUE_EVENT_TUNNEL_INPUT:
     case MASQUE_EVENT_TUNNEL_FINISH:
     case MASQUE_EVENT_TUNNEL_END:
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
     case MASQUE_EVENT_PACKETS:
         break;
     }
@@ -279,15 +291,21 @@ static void perform(sim_world *world, const masque_event *event) {
         sim_target_event(world, event);
         return;
     case MASQUE_EVENT_PACKETS:
+        world->has_packets = true;
+        return;
+    case MASQUE_EVENT_CONN_OPEN:
+    case MASQUE_EVENT_TUNNEL_ANSWER:
+        SIM_CHECK(world, false, "a client's event of a server");
         return;
     }
 }
 
 /* SIM_TRACE=1 in the environment: every event, to follow a run that failed. */
 static void trace(const sim_world *world, const masque_event *event) {
-    static const char *const names[] = {"CONN_OUTPUT",   "CONN_INPUT", "CONN_FINISH", "CONN_END",      "AUTHORIZE",
-                                        "RESOLVE",       "DIAL",       "CANCEL_DIAL", "TUNNEL_OUTPUT", "TUNNEL_INPUT",
-                                        "TUNNEL_FINISH", "TUNNEL_END", "PACKETS"};
+    static const char *const names[] = {"CONN_OPEN",     "CONN_OUTPUT",   "CONN_INPUT",    "CONN_FINISH",
+                                        "CONN_END",      "AUTHORIZE",     "RESOLVE",       "DIAL",
+                                        "CANCEL_DIAL",   "TUNNEL_ANSWER", "TUNNEL_OUTPUT", "TUNNEL_INPUT",
+                                        "TUNNEL_FINISH", "TUNNEL_END",    "PACKETS"};
     if (world->traced) {
         fprintf(stderr, "%8llu ms  %-13s conn %llx tunnel %llx reset %d error %d\n",
                 (unsigned long long)(world->now / MASQUE_MILLISECOND), names[event->type],
@@ -319,6 +337,9 @@ void sim_events(sim_world *world) {
 bool sim_step(sim_world *world) {
     bool progress = sim_acts_run(world);
     sim_events(world);
+    if (world->quic_count > 0 && sim_packets_step(world)) {
+        progress = true;
+    }
     for (size_t i = 0; i < world->conn_count; i++) {
         bool client = sim_client_step(world->conns[i]);
         bool host = sim_host_step(world->conns[i]);
@@ -354,23 +375,38 @@ static void tick(sim_world *world) {
 static bool pass(sim_world *world, masque_time until) {
     masque_time deadline = masque_deadline(world->engine);
     masque_time act = sim_acts_next(world);
+    masque_time packet = world->engine_count > 0 ? sim_packets_next(world) : SIM_NEVER;
     masque_time next = act < deadline ? act : deadline;
+    next = packet < next ? packet : next;
     next = next < until ? next : until;
     if (next > world->now) {
         world->now = next;
         world->ticks_now = 0;
     }
+    if (packet <= world->now) {
+        sim_packets_tick(world);
+    }
     if (deadline <= world->now) {
         tick(world);
         return true;
     }
-    return act <= world->now || world->now < until;
+    return act <= world->now || packet <= world->now || world->now < until;
+}
+
+/* What is due with QUIC: also its timers, but not those that only a silent peer lets pass. */
+static masque_time soon(const sim_world *world) {
+    masque_time acts = sim_acts_next(world);
+    masque_time packets = sim_packets_next(world);
+    masque_time timer = masque_deadline(world->engine);
+    masque_time next = acts < packets ? acts : packets;
+    next = timer < next ? timer : next;
+    return acts != SIM_NEVER || next <= world->now + MASQUE_SECOND ? next : SIM_NEVER;
 }
 
 void sim_settle(sim_world *world) {
     step_all(world);
     for (;;) {
-        masque_time next = sim_acts_next(world);
+        masque_time next = world->quic_count > 0 ? soon(world) : sim_acts_next(world);
         if (next == SIM_NEVER) {
             return;
         }
