@@ -42,6 +42,10 @@ extern "C" {
     /* Connections and tunnels at once in one engine. */                                                               \
     X(connections_max, "connections", 100000, 1, 10000000)                                                             \
     X(tunnels_max, "tunnels", 200000, 1, 10000000)                                                                     \
+    /* HTTP/3: connections before the end of their handshake. From the first number on a client must show its          \
+       address by a Retry (RFC 9000 8.1.2; 0: always); beyond the second its packets are dropped. */                   \
+    X(half_open_before_retry, "half-open-before-retry", 256, 0, 10000000)                                              \
+    X(half_open_max, "half-open", 4096, 1, 10000000)                                                                   \
     /* Bytes held for one tunnel in each direction before its sender must wait. 256 KiB because one                    \
        read and one write of that size cost the fewest system calls a byte; 64 KiB costs two more. */                  \
     X(tunnel_buffer_max, "tunnel-buffer", 262144, 16384, 16777216)                                                     \

@@ -17,10 +17,6 @@
 #define STRAY_RATE 1000u
 #define STRAY_BURST 1000u
 #define OVERLOAD_REFUSE_PERCENT 95
-/* Connections before the end of their handshake: from so many on a client must show its
-   address by a Retry, and beyond so many its packets are dropped. */
-#define HALF_OPEN_BEFORE_RETRY 256u
-#define HALF_OPEN_MAX 4096u
 #define OUTBOUND_SEARCH_MAX 64u
 
 /* One UDP payload and what is known of it. */
@@ -130,10 +126,10 @@ static mq_conn *accept_initial(masque_engine *engine, const mq_arrival *arrival)
         refuse(engine, arrival, &initial, CONNECTION_REFUSED);
         return NULL;
     }
-    if (engine->half_open >= HALF_OPEN_MAX) {
+    if (engine->half_open >= limits->half_open_max) {
         return NULL;
     }
-    if (engine->half_open >= HALF_OPEN_BEFORE_RETRY && !mq_initial_is_validated(&initial)) {
+    if (engine->half_open >= limits->half_open_before_retry && !mq_initial_is_validated(&initial)) {
         send_retry(engine, arrival, &initial);
         return NULL;
     }

@@ -290,6 +290,26 @@ bool limit_addresses(sim_world *w, uint64_t amount) {
 
 /* --- bytes ----------------------------------------------------------------------------------------- */
 
+/* Clients over QUIC that say the first word and hear no answer. */
+static void begin_handshakes(sim_world *w, uint64_t amount) {
+    static const sim_link_model dark = {.dark = SIM_NEVER};
+    for (uint64_t i = 0; i < amount; i++) {
+        sim_connect(w, &(sim_client){.alpn = "h3", .down = &dark});
+        sim_step(w);
+        sim_step(w);
+    }
+}
+
+bool limit_before_retry(sim_world *w, uint64_t amount) {
+    begin_handshakes(w, amount);
+    return sim_stats(w).retries > 0;
+}
+
+bool limit_half_open(sim_world *w, uint64_t amount) {
+    begin_handshakes(w, amount);
+    return sim_stats(w).connections_active < amount;
+}
+
 bool limit_tunnel_buffer(sim_world *w, uint64_t amount) {
     sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
     sim_tun *t = limit_open(c, SIM_QUIET, 1000, NULL);

@@ -42,6 +42,8 @@ bool limit_requests_rate(sim_world *w, uint64_t amount);
 bool limit_connections_per_source(sim_world *w, uint64_t amount);
 bool limit_connections(sim_world *w, uint64_t amount);
 bool limit_tunnels(sim_world *w, uint64_t amount);
+bool limit_before_retry(sim_world *w, uint64_t amount);
+bool limit_half_open(sim_world *w, uint64_t amount);
 bool limit_tunnel_buffer(sim_world *w, uint64_t amount);
 bool limit_stream_window(sim_world *w, uint64_t amount);
 bool limit_connection_buffer(sim_world *w, uint64_t amount);

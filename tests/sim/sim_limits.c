@@ -63,6 +63,8 @@ static const limit_row ROWS[] = {
     {"connections-per-source", COUNT(3), limit_connections_per_source, NULL, NULL},
     {"connections", COUNT(3), limit_connections, NULL, NULL},
     {"tunnels", COUNT(3), limit_tunnels, NULL, NULL},
+    {"half-open-before-retry", COUNT(3), limit_before_retry, NULL, NULL},
+    {"half-open", COUNT(3), limit_half_open, NULL, NULL},
     {"tunnel-buffer", 131072, 65537, 131073, limit_tunnel_buffer, NULL, NULL},
     {"stream-window", 131072, 65536, 131073, limit_stream_window, NULL, NULL},
     {"connection-buffer", 1048576, 500000, 1100000, limit_connection_buffer, few_tunnels, NULL},

@@ -62,17 +62,33 @@ static sim_conn *any_conn(soak *s) {
     sim_world *w = s->w;
     for (int i = 0; i < 10 && w->conn_count > 0; i++) {
         sim_conn *c = w->conns[below(s, w->conn_count)];
-        if (c->id && !c->closed && !c->leaving && !c->ended && !c->eof && !c->peer_closed && !c->tls_failed) {
+        if ((c->id || c->handshaken) && !c->closed && !c->leaving && !c->ended && !c->eof && !c->peer_closed &&
+            !c->tls_failed) {
             return c;
         }
     }
     return NULL;
 }
 
+/* Some come over QUIC, and lose a packet now and then. */
+static void come_by_quic(soak *s) {
+    static const sim_link_model paths[] = {{.delay = 0},
+                                           {.delay = 10 * MASQUE_MILLISECOND},
+                                           {.delay = 20 * MASQUE_MILLISECOND, .jitter = 5 * MASQUE_MILLISECOND},
+                                           {.delay = 5 * MASQUE_MILLISECOND, .loss = 200}};
+    const sim_link_model *path = &paths[below(s, SIM_COUNT(paths))];
+    sim_connect(s->w, &(sim_client){.alpn = "h3", .up = path, .down = path});
+}
+
 static void come(soak *s) {
     static const size_t pipes[] = {1500, 65536, 300000};
     static const size_t segments[] = {50, 1500, 65536};
+    if (below(s, 3) == 0) {
+        come_by_quic(s);
+        return;
+    }
     sim_connect(s->w, &(sim_client){.alpn = below(s, 3) ? "h2" : "http/1.1",
+                                    .engine = below(s, 3) == 0,
                                     .tls = below(s, 5) ? 13 : 12,
                                     .window = below(s, 2) ? 0 : 500000,
                                     .pipe = pipes[below(s, SIM_COUNT(pipes))],
@@ -86,7 +102,8 @@ static void ask(soak *s) {
     char authority[64];
     sim_conn *c = any_conn(s);
     /* HTTP/1.1: one request a connection. After GOAWAY a client asks no more. */
-    if (!c || s->count == KEPT || c->goaways > 0 || (c->tun_count > 0 && !c->h2)) {
+    if (!c || s->count == KEPT || c->goaways > 0 ||
+        (c->tun_count > 0 && c->options.alpn[0] == 'h' && c->options.alpn[1] == 't')) {
         return;
     }
     snprintf(authority, sizeof authority, "%s:%u", where[below(s, SIM_COUNT(where))], (unsigned)++s->port);

@@ -14,10 +14,14 @@
 typedef struct scene {
     const char *name;
     void (*play)(sim_world *w);
+    bool client; /* its memory runs out, too */
 } scene;
 
+/* The library's client is in the same trouble: its allocations are counted, and fail, with the proxy's. */
+static bool by_engine;
+
 static sim_conn *connect_to(sim_world *w, const char *alpn) {
-    return sim_connect(w, &(sim_client){.alpn = alpn});
+    return sim_connect(w, &(sim_client){.alpn = alpn, .engine = by_engine && strcmp(alpn, "h3") != 0});
 }
 
 static void echo(sim_world *w, const char *alpn, const char *authority, uint64_t bytes) {
@@ -34,6 +38,10 @@ static void play_h2_connect(sim_world *w) {
     echo(w, "h2", "echo.test:1001", 1000);
 }
 
+static void play_h3_connect(sim_world *w) {
+    echo(w, "h3", "echo.test:1001", 1000);
+}
+
 static void play_tls12(sim_world *w) {
     sim_conn *c = sim_connect(w, &(sim_client){.tls = 12});
     sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .send = 1000, .send_fin = true});
@@ -41,10 +49,13 @@ static void play_tls12(sim_world *w) {
 }
 
 static void play_psk_fail(sim_world *w) {
-    sim_conn *c = connect_to(w, "h2");
-    for (int i = 0; i < 9; i++) {
-        sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .key = "wrong-wrong"});
-        sim_settle(w);
+    static const char *const protocols[] = {"h2", "h3"};
+    for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
+        sim_conn *c = connect_to(w, protocols[i]);
+        for (int k = 0; k < 9; k++) {
+            sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .key = "wrong-wrong"});
+            sim_settle(w);
+        }
     }
     sim_advance(w, EVERYTHING);
 }
@@ -61,14 +72,17 @@ static void play_refused(sim_world *w) {
 static void play_big(sim_world *w) {
     echo(w, "h2", SIM_ECHO ":1001", 400000);
     echo(w, "http/1.1", SIM_ECHO ":1002", 400000);
+    echo(w, "h3", SIM_ECHO ":1003", 400000);
 }
 
 /* A stalled target and a client that doesn't read: queues fill on both sides. */
 static void play_stalled(sim_world *w) {
-    static const char *const protocols[] = {"h2", "http/1.1"};
+    static const char *const protocols[] = {"h2", "http/1.1", "h3"};
     for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
         sim_conn *c = connect_to(w, protocols[i]);
-        sim_tun *t = sim_request(c, &(sim_ask){.authority = i ? SIM_QUIET ":1001" : SIM_QUIET ":1002"});
+        sim_tun *t = sim_request(c, &(sim_ask){.authority = i == 2   ? SIM_QUIET ":1003"
+                                                            : i == 1 ? SIM_QUIET ":1001"
+                                                                     : SIM_QUIET ":1002"});
         sim_settle(w);
         if (!t->target) {
             continue;
@@ -87,8 +101,8 @@ static void play_stalled(sim_world *w) {
     sim_advance(w, EVERYTHING);
 }
 
-static void play_many(sim_world *w) {
-    sim_conn *c = connect_to(w, "h2");
+static void many_over(sim_world *w, const char *alpn) {
+    sim_conn *c = connect_to(w, alpn);
     for (int i = 0; i < 20; i++) {
         char authority[32];
         snprintf(authority, sizeof authority, SIM_ECHO ":%d", 1000 + i);
@@ -101,10 +115,31 @@ static void play_many(sim_world *w) {
     sim_advance(w, EVERYTHING);
 }
 
+static void play_many(sim_world *w) {
+    many_over(w, "h2");
+}
+
+static void play_h3_many(sim_world *w) {
+    many_over(w, "h3");
+}
+
+/* A path on which much is said again, and a client that takes another port. */
+static void play_h3_path(sim_world *w) {
+    static const sim_link_model path = {
+        .delay = 10 * MASQUE_MILLISECOND, .loss = 500, .reorder = 500, .late = 20000000};
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h3", .up = &path, .down = &path});
+    sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .send = 60000});
+    sim_advance(w, MASQUE_SECOND);
+    sim_rebind(c);
+    sim_fin(t);
+    sim_advance(w, EVERYTHING);
+}
+
 static void play_drain(sim_world *w) {
     sim_conn *c = connect_to(w, "h2");
     sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .send = 1000});
     sim_request(connect_to(w, "http/1.1"), &(sim_ask){.authority = SIM_ECHO ":1002", .send = 1000});
+    sim_request(connect_to(w, "h3"), &(sim_ask){.authority = SIM_ECHO ":1003", .send = 1000});
     sim_settle(w);
     sim_alloc_side(SIM_PROXY);
     masque_engine_drain(w->engine, w->now);
@@ -131,7 +166,7 @@ static void play_new_config(sim_world *w) {
 
 /* Datagrams both ways, with a target and a client that stop for a while. */
 static void play_udp(sim_world *w) {
-    static const char *const protocols[] = {"h2", "http/1.1"};
+    static const char *const protocols[] = {"h2", "http/1.1", "h3"};
     for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
         sim_conn *c = connect_to(w, protocols[i]);
         sim_tun *t = sim_request(c, &(sim_ask){.authority = "echo.test:1001", .udp = true});
@@ -157,17 +192,27 @@ static void play_udp(sim_world *w) {
 }
 
 static const scene SCENARIOS[] = {
-    {"h1_connect", play_h1_connect},
-    {"h2_connect", play_h2_connect},
-    {"tls12", play_tls12},
-    {"psk_fail", play_psk_fail},
-    {"refused", play_refused},
-    {"big", play_big},
-    {"stalled", play_stalled},
-    {"many", play_many},
-    {"drain", play_drain},
-    {"new_config", play_new_config},
-    {"udp", play_udp},
+    {"h1_connect", play_h1_connect, false},
+    {"h2_connect", play_h2_connect, false},
+    {"tls12", play_tls12, false},
+    {"psk_fail", play_psk_fail, false},
+    {"refused", play_refused, false},
+    {"big", play_big, false},
+    {"stalled", play_stalled, false},
+    {"many", play_many, false},
+    {"drain", play_drain, false},
+    {"new_config", play_new_config, false},
+    {"udp", play_udp, false},
+    {"h3_connect", play_h3_connect, false},
+    {"h3_many", play_h3_many, false},
+    {"h3_path", play_h3_path, false},
+    {"client_h1", play_h1_connect, true},
+    {"client_h2", play_h2_connect, true},
+    {"client_h3", play_h3_connect, true},
+    {"client_many", play_many, true},
+    {"client_h3_many", play_h3_many, true},
+    {"client_udp", play_udp, true},
+    {"client_psk_fail", play_psk_fail, true},
 };
 
 /* Where only part of it arrived is fine; what arrived was checked byte by byte. */
@@ -184,7 +229,8 @@ static void finish(sim_world *w) {
 static uint64_t play(const scene *scenario, uint64_t k, bool lasting) {
     uint64_t before = sim_alloc_memory(SIM_PROXY)->calls;
     sim_alloc_fail(k, lasting);
-    sim_world *w = sim_world_new(&(sim_setup){.seed = k, .may_fail = true});
+    by_engine = scenario->client;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = k, .may_fail = true, .clients_may_fail = scenario->client});
     if (w->engine) {
         scenario->play(w);
     }

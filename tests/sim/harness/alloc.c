@@ -8,7 +8,8 @@
 /* In front of each block; keeps malloc()'s alignment. */
 typedef struct block_head {
     size_t size;
-    size_t side;
+    uint32_t side;
+    uint32_t is_wolfssl;
 } block_head;
 
 static struct {
@@ -54,7 +55,7 @@ static void *take(sim_side side, size_t size) {
     if (!head) {
         return NULL;
     }
-    *head = (block_head){.size = size, .side = (size_t)side};
+    *head = (block_head){.size = size, .side = (uint32_t)side};
     add(side, size);
     return head + 1;
 }
@@ -66,6 +67,7 @@ static void give(void *bytes) {
     block_head *head = (block_head *)bytes - 1;
     state.memory[head->side].live_blocks--;
     state.memory[head->side].live_bytes -= head->size;
+    state.memory[head->side].wolfssl_bytes -= head->is_wolfssl ? head->size : 0;
     free(head);
 }
 
@@ -95,8 +97,17 @@ static void proxy_release(void *context, void *bytes) {
     give(bytes);
 }
 
+static void *mark_wolfssl(void *bytes) {
+    if (bytes) {
+        block_head *head = (block_head *)bytes - 1;
+        head->is_wolfssl = 1;
+        state.memory[head->side].wolfssl_bytes += head->size;
+    }
+    return bytes;
+}
+
 static void *wolf_allocate(size_t size) {
-    return take(state.side, size);
+    return mark_wolfssl(take(state.side, size));
 }
 
 static void wolf_release(void *bytes) {
@@ -104,7 +115,7 @@ static void wolf_release(void *bytes) {
 }
 
 static void *wolf_resize(void *bytes, size_t size) {
-    return move(state.side, bytes, size);
+    return mark_wolfssl(move(state.side, bytes, size));
 }
 
 void sim_alloc_init(void) {

@@ -17,6 +17,7 @@ typedef struct sim_memory {
     uint64_t calls; /* allocations and resizes asked for */
     uint64_t live_blocks;
     uint64_t live_bytes;
+    uint64_t wolfssl_bytes; /* of these, wolfSSL's own */
     uint64_t peak_bytes;
     uint64_t failed;
 } sim_memory;

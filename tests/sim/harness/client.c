@@ -309,7 +309,6 @@ bool sim_client_step(sim_conn *conn) {
 }
 
 void sim_client_free(sim_conn *conn) {
-    sim_engine_free(conn);
     sim_h2_free(conn);
     if (conn->ssl) {
         sim_tls_free(conn);

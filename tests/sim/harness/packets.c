@@ -164,7 +164,9 @@ void sim_packets_tick(sim_world *world) {
     for (size_t i = 0; i < world->conn_count; i++) {
         sim_conn *conn = world->conns[i];
         if (sim_is_engine(conn) && masque_deadline(conn->engine) <= world->now) {
+            sim_alloc_side(world->setup.clients_may_fail ? SIM_PROXY : SIM_TEST);
             masque_tick(conn->engine, world->now);
+            sim_alloc_side(SIM_TEST);
             conn->ticks_now++;
             SIM_CHECK(world, conn->ticks_now < IDLE_TICKS_MAX, "a client's masque_deadline() is due again and again");
         } else {

@@ -315,8 +315,9 @@ typedef struct sim_setup {
     /* May add to the configuration before it is sealed. */
     void (*configure)(sim_world *world, masque_config *config);
     void *user;
-    bool no_key;   /* SIM_KEY is not configured */
-    bool may_fail; /* masque_engine_new() may fail (memory): world->engine is NULL then */
+    bool no_key;           /* SIM_KEY is not configured */
+    bool may_fail;         /* masque_engine_new() may fail (memory): world->engine is NULL then */
+    bool clients_may_fail; /* clients that are engines have the proxy's memory */
 } sim_setup;
 
 typedef enum sim_act_kind { SIM_ACT_RESOLVE, SIM_ACT_DIALED } sim_act_kind;

@@ -128,6 +128,9 @@ static void free_test_side(sim_world *world) {
 }
 
 void sim_world_free(sim_world *world) {
+    for (size_t i = 0; i < world->conn_count; i++) {
+        sim_engine_free(world->conns[i]);
+    }
     sim_alloc_side(SIM_PROXY);
     masque_engine_free(world->engine);
     masque_config_release(world->config);
