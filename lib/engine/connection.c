@@ -291,6 +291,18 @@ static void check_tunnels(mq_conn *conn, masque_time now) {
     }
 }
 
+static bool is_head_late(const mq_conn *conn, masque_time now) {
+    masque_time limit = milliseconds(limits_of(conn)->headers_timeout_ms);
+    return conn->head_since != MASQUE_NEVER && now - conn->head_since >= limit;
+}
+
+static void give_up_heads(mq_conn *conn, masque_time now) {
+    conn->session->now = now;
+    while (is_head_late(conn, now)) {
+        conn->session->ops->give_up_head(conn->session);
+    }
+}
+
 static void time_out_open(mq_conn *conn, masque_time now) {
     const masque_limits *limits = limits_of(conn);
     if (conn->drain_final_at <= now) {
@@ -298,8 +310,11 @@ static void time_out_open(mq_conn *conn, masque_time now) {
         conn->session->now = now;
         conn->session->ops->drain(conn->session, true);
     }
-    bool head_late =
-        conn->head_since != MASQUE_NEVER && now - conn->head_since >= milliseconds(limits->headers_timeout_ms);
+    bool head_late = is_head_late(conn, now);
+    if (head_late && conn->session->ops->give_up_head) {
+        give_up_heads(conn, now);
+        head_late = false;
+    }
     bool idle = conn->tunnel_count == 0 && now - conn->idle_since >= milliseconds(limits->idle_timeout_ms);
     if (head_late || idle) {
         mq_conn_begin_close(conn, head_late ? MASQUE_ERR_TIMEOUT : 0);

@@ -192,6 +192,15 @@ static void h3_terminate(mq_session *session, int error) {
     mq_h3_close(h3, code, error);
 }
 
+static void h3_give_up_head(mq_session *session) {
+    mq_h3_session *h3 = mq_h3_of(session);
+    assert(!mq_link_alone(&h3->heads));
+    mq_h3_stream *stream = MQ_MEMBER(h3->heads.next, mq_h3_stream, in_heads);
+    mq_h3_end_head(h3, stream);
+    mq_h3_abort_stream(h3, stream->id, NGHTTP3_H3_REQUEST_INCOMPLETE);
+    (void)mq_h3_count_reset(h3);
+}
+
 static bool h3_is_done(const mq_session *session) {
     const mq_h3_session *h3 = (const mq_h3_session *)session;
     bool parting = h3->said_final || h3->goaway_seen;
@@ -210,6 +219,7 @@ static const mq_session_ops H3_OPS = {
     .owes = h3_owes,
     .drain = h3_drain,
     .terminate = h3_terminate,
+    .give_up_head = h3_give_up_head,
     .is_done = h3_is_done,
 };
 

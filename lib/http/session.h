@@ -114,6 +114,8 @@ typedef struct mq_session_ops {
     void (*drain)(mq_session *session, bool final);
     /* Says goodbye because of ERROR (0: in order); only output and free follow. */
     void (*terminate)(mq_session *session, int error);
+    /* The oldest head took too long: its stream ends. NULL: nothing can come before it is complete. */
+    void (*give_up_head)(mq_session *session);
     /* True when nothing will ever come: no stream, and said goodbye. */
     bool (*is_done)(const mq_session *session);
 } mq_session_ops;

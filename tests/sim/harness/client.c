@@ -167,8 +167,8 @@ void sim_leave(sim_conn *conn, bool reset) {
     if (conn->closed) {
         return;
     }
-    if (sim_is_engine(conn)) {
-        sim_engine_leave(conn, reset);
+    if (sim_is_quic(conn) || sim_is_engine(conn)) {
+        (conn->quic ? sim_raw_quic_leave : sim_engine_leave)(conn, reset);
         return;
     }
     if (reset) {
@@ -286,6 +286,9 @@ static void write_transport(sim_conn *conn) {
 }
 
 bool sim_client_step(sim_conn *conn) {
+    if (conn->quic) {
+        return sim_raw_quic_step(conn);
+    }
     if (sim_is_engine(conn)) {
         return sim_engine_step(conn);
     }

@@ -151,10 +151,14 @@ masque_time sim_packets_next(const sim_world *world) {
     masque_time next = SIM_NEVER;
     for (size_t i = 0; i < world->conn_count; i++) {
         const sim_conn *conn = world->conns[i];
-        if (sim_is_engine(conn)) {
+        if (sim_is_quic(conn)) {
             next = earlier(next, sim_link_next(&conn->to_proxy));
             next = earlier(next, sim_link_next(&conn->to_client));
+        }
+        if (sim_is_engine(conn)) {
             next = earlier(next, masque_deadline(conn->engine));
+        } else if (conn->quic) {
+            next = earlier(next, sim_raw_quic_due(conn));
         }
     }
     return next;
@@ -163,6 +167,9 @@ masque_time sim_packets_next(const sim_world *world) {
 void sim_packets_tick(sim_world *world) {
     for (size_t i = 0; i < world->conn_count; i++) {
         sim_conn *conn = world->conns[i];
+        if (conn->quic) {
+            sim_raw_quic_tick(conn);
+        }
         if (sim_is_engine(conn) && masque_deadline(conn->engine) <= world->now) {
             sim_alloc_side(world->setup.clients_may_fail ? SIM_PROXY : SIM_TEST);
             masque_tick(conn->engine, world->now);

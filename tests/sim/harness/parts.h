@@ -18,7 +18,7 @@ static inline bool sim_is_engine(const sim_conn *conn) {
 }
 
 static inline bool sim_is_quic(const sim_conn *conn) {
-    return conn->engine != NULL && conn->address.port != 0;
+    return conn->address.port != 0;
 }
 
 static inline uint64_t sim_up_seed(uint16_t port) {
@@ -74,6 +74,14 @@ void sim_engine_request(sim_tun *tun, const sim_ask *request);
 void sim_engine_wake(sim_tun *tun);
 void sim_engine_reset(sim_tun *tun);
 void sim_engine_leave(sim_conn *conn, bool reset);
+
+/* --- client_raw_h3.c */
+void sim_raw_quic_open(sim_conn *conn);
+void sim_raw_quic_free(sim_conn *conn);
+void sim_raw_quic_leave(sim_conn *conn, bool reset);
+bool sim_raw_quic_step(sim_conn *conn);
+masque_time sim_raw_quic_due(const sim_conn *conn);
+void sim_raw_quic_tick(sim_conn *conn);
 
 /* --- packets.c */
 /* Between the proxy and its links; true when something moved. */

@@ -85,7 +85,7 @@ typedef struct sim_client {
     const char *ciphers;
     int group;           /* wolfSSL's number; 0: X25519 */
     void *session;       /* a WOLFSSL_SESSION to resume */
-    bool raw;            /* the test writes HTTP itself: sim_raw_send() */
+    bool raw;            /* the test writes HTTP itself: sim_raw_send(), or with "h3" sim_stream_send() */
     bool naked;          /* not even TLS: raw bytes go to the transport */
     bool stubborn;       /* stays when the proxy said goodbye */
     const char *address; /* NULL: 198.51.100.7 */
@@ -261,6 +261,7 @@ struct sim_conn {
     sim_link to_client;
     bool has_packets;
     int engine_error; /* of its CONN_END, see `closed` */
+    void *quic;       /* a raw client's, see client_raw_h3.c */
     bool engine_writes;
     bool engine_blocked; /* its reserve said no */
     uint64_t ticks_now;
@@ -430,6 +431,24 @@ void sim_leave(sim_conn *conn, bool reset);
 void sim_say_close(sim_conn *conn);
 /* A raw client's bytes, encrypted unless it is naked. */
 void sim_raw_send(sim_conn *conn, const void *bytes, size_t length);
+/* A raw HTTP/3 client's streams, behind the handshake: opens one, returns its ID or -1; sends; resets;
+   STOP_SENDING. And datagrams. Nothing is opened or sent of itself. */
+int64_t sim_stream_open(sim_conn *conn, bool both_ways);
+void sim_stream_send(sim_conn *conn, int64_t id, const void *bytes, size_t length, bool fin);
+void sim_stream_reset(sim_conn *conn, int64_t id, uint64_t code);
+void sim_stream_stop(sim_conn *conn, int64_t id, uint64_t code);
+void sim_datagram_send(sim_conn *conn, const void *bytes, size_t length);
+/* What came on a stream: bytes, and whether it ended or was reset. */
+typedef struct sim_stream_seen {
+    uint64_t bytes;
+    uint8_t first[64];
+    bool fin;
+    bool reset;
+    uint64_t reset_code;
+} sim_stream_seen;
+sim_stream_seen sim_stream_seen_of(const sim_conn *conn, int64_t id);
+/* The application's code in the proxy's CONNECTION_CLOSE; MASQUE_NEVER: there was none. */
+uint64_t sim_quic_close_code(const sim_conn *conn);
 /* The session of a finished handshake, for sim_client.session; free with sim_session_free(). */
 void *sim_session_of(sim_conn *conn);
 void sim_session_free(void *session);

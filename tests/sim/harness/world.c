@@ -130,6 +130,7 @@ static void free_test_side(sim_world *world) {
 void sim_world_free(sim_world *world) {
     for (size_t i = 0; i < world->conn_count; i++) {
         sim_engine_free(world->conns[i]);
+        sim_raw_quic_free(world->conns[i]);
     }
     sim_alloc_side(SIM_PROXY);
     masque_engine_free(world->engine);
@@ -179,7 +180,7 @@ sim_conn *sim_connect(sim_world *world, const sim_client *client) {
     if (quic) {
         conn->address = address;
         conn->address.port = (uint16_t)(10000 + conn->index * 10);
-        sim_engine_open(conn);
+        (client->raw ? sim_raw_quic_open : sim_engine_open)(conn);
         return conn;
     }
     sim_alloc_side(SIM_PROXY);
