@@ -46,6 +46,19 @@ typedef struct file_dns {
     unsigned servers_count;
 } file_dns;
 
+typedef struct file_quic_key {
+    char *id;
+    char *key_file;
+} file_quic_key;
+
+typedef struct file_quic {
+    file_quic_key *keys;
+    unsigned keys_count;
+    char *server_number;
+    char *congestion;
+    char *migration;
+} file_quic;
+
 /* NULL: the file doesn't name it. Texts, for libcyaml takes 5x for 5. */
 typedef struct file_limits {
 #define MASQUE_X(field, key, standard, least, most) char *field;
@@ -67,6 +80,8 @@ typedef struct file_root {
     file_dns *dns;
     file_limits *limits;
     file_log *log;
+    file_quic *quic;
+    char *udp_template;
     char *user;
     char *workers;
     char *drain_timeout;
@@ -129,6 +144,22 @@ static const cyaml_schema_field_t LOG_FIELDS[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t QUIC_KEY_FIELDS[] = {
+    CYAML_FIELD_STRING_PTR("id", CYAML_FLAG_POINTER, file_quic_key, id, 1, 10),
+    CYAML_FIELD_STRING_PTR("key-file", CYAML_FLAG_POINTER, file_quic_key, key_file, 1, 4096),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t QUIC_KEY_ENTRY = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_quic_key, QUIC_KEY_FIELDS)};
+
+static const cyaml_schema_field_t QUIC_FIELDS[] = {
+    LIST("keys", file_quic, keys, &QUIC_KEY_ENTRY),
+    TEXT("server-number", file_quic, server_number),
+    TEXT("congestion", file_quic, congestion),
+    TEXT("migration", file_quic, migration),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t ROOT_FIELDS[] = {
     LIST("listen", file_root, listen, &LISTENER_ENTRY),
     CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, file_root, tls, TLS_FIELDS),
@@ -137,6 +168,8 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("dns", OPTIONAL, file_root, dns, DNS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("quic", OPTIONAL, file_root, quic, QUIC_FIELDS),
+    TEXT("udp-template", file_root, udp_template),
     TEXT("user", file_root, user),
     TEXT("workers", file_root, workers),
     TEXT("drain-timeout", file_root, drain_timeout),
@@ -276,7 +309,7 @@ static bool complain_of(mqd_reader *reader, const char *key) {
 /* --- taking over --------------------------------------------------------------------- */
 
 static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsigned index, unsigned *protocols) {
-    *protocols = entry->protocols ? 0 : MASQUE_PROTOCOL_ALL;
+    *protocols = entry->protocols ? 0 : PROTOCOLS_DEFAULT;
     for (unsigned i = 0; i < entry->protocols_count; i++) {
         char key[64];
         if (strcmp(entry->protocols[i], "h2") == 0) {
@@ -435,6 +468,9 @@ static bool take_process(mqd_reader *reader, const file_root *root) {
         settings_set_text(&settings->user, root->user);
         settings_set_text(&settings->user_place, place_of(reader, "user").text);
     }
+    if (root->udp_template) {
+        settings_set_text(&settings->udp_template, root->udp_template);
+    }
     if (!take_workers(reader, root->workers)) {
         return complain_of(reader, "workers");
     }
@@ -444,12 +480,76 @@ static bool take_process(mqd_reader *reader, const file_root *root) {
     return true;
 }
 
+static bool take_quic_keys(mqd_reader *reader, const file_quic *quic) {
+    mqd_settings *settings = reader->settings;
+    for (unsigned i = 0; i < quic->keys_count; i++) {
+        char key[64];
+        uint64_t id;
+        snprintf(key, sizeof key, "quic.keys[%u].id", i);
+        if (!parse_whole_number(quic->keys[i].id, &id, reader->message)) {
+            return complain_of(reader, key);
+        }
+        bool known = id > MASQUE_QUIC_KEY_ID_MAX || i == QUIC_KEYS_MAX;
+        for (size_t k = 0; k < settings->quic_key_count; k++) {
+            known = known || settings->quic_keys[k].id == id;
+        }
+        if (known) {
+            say(reader->message, "expected at most %d keys, each with another id of 0 to %d", QUIC_KEYS_MAX,
+                MASQUE_QUIC_KEY_ID_MAX);
+            return complain_of(reader, key);
+        }
+        quic_key *added = &settings->quic_keys[settings->quic_key_count++];
+        added->id = (unsigned)id;
+        snprintf(key, sizeof key, "quic.keys[%u].key-file", i);
+        settings_set_file(&added->file, quic->keys[i].key_file, place_of(reader, key).text);
+    }
+    return true;
+}
+
+/* VALUE is one of two words; *SECOND says which. */
+static bool take_word(mqd_reader *reader, const char *key, const char *value, const char *const words[2],
+                      bool *second) {
+    if (!value) {
+        return true;
+    }
+    *second = strcmp(value, words[1]) == 0;
+    if (*second || strcmp(value, words[0]) == 0) {
+        return true;
+    }
+    say(reader->message, "“%.40s” is neither %s nor %s", value, words[0], words[1]);
+    return complain_of(reader, key);
+}
+
+static bool take_quic(mqd_reader *reader, const file_quic *quic) {
+    static const char *const congestions[2] = {"cubic", "bbr"};
+    static const char *const truths[2] = {"false", "true"};
+    mqd_settings *settings = reader->settings;
+    uint64_t number = 0;
+    bool bbr = false;
+    if (!quic) {
+        return true;
+    }
+    if (quic->server_number &&
+        (!parse_whole_number(quic->server_number, &number, reader->message) || number > MASQUE_SERVER_NUMBER_MAX)) {
+        say(reader->message, "must be 0 to %u", MASQUE_SERVER_NUMBER_MAX);
+        return complain_of(reader, "quic.server-number");
+    }
+    if (!take_word(reader, "quic.congestion", quic->congestion, congestions, &bbr) ||
+        !take_word(reader, "quic.migration", quic->migration, truths, &settings->migration)) {
+        return false;
+    }
+    settings->server_number = (uint32_t)number;
+    settings->congestion = bbr ? MASQUE_BBR : MASQUE_CUBIC;
+    return take_quic_keys(reader, quic);
+}
+
 static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
     return take_listeners(reader, root) && take_process(reader, root) && take_preshared(reader, root->auth) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
-           take_dns(reader, root->dns) && take_limits(reader, root->limits) && take_log(reader, root->log);
+           take_dns(reader, root->dns) && take_quic(reader, root->quic) && take_limits(reader, root->limits) &&
+           take_log(reader, root->log);
 }
 
 /* libcyaml would pass over all but the first without a word. */

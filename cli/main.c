@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "listeners.h"
 #include "options.h"
 #include "proxy_config.h"
 #include "quickstart.h"
@@ -24,10 +25,8 @@ typedef struct mqd_program {
     log_options log;
     uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH];
     masque_config *config;
-    int fds[WORKERS_MAX][LISTENERS_MAX];     /* TCP; -1: none */
-    int udp_fds[WORKERS_MAX][LISTENERS_MAX]; /* UDP; -1: none */
-    unsigned protocols[LISTENERS_MAX];
-    size_t fd_count; /* of each worker */
+    mqd_listeners listeners;
+    mqd_handover *handovers; /* one for each worker */
     mqd_worker *workers;
     unsigned worker_count;
     uv_loop_t loop;
@@ -71,83 +70,6 @@ static options_result read_settings(mqd_program *program, mqd_settings *settings
         return OPTIONS_WRONG;
     }
     return result;
-}
-
-/* --- sockets ------------------------------------------------------------------------ */
-
-static bool use_passed_sockets(mqd_program *program, int first, int count, mqd_message *message) {
-    for (int i = 0; i < count; i++) {
-        for (unsigned worker = 0; worker < program->worker_count; worker++) {
-            int fd = worker == 0 ? first + i : dup(first + i);
-            if (fd < 0) {
-                say(message, "can't share the sockets that were passed on: %s", strerror(errno));
-                return false;
-            }
-            program->fds[worker][i] = fd;
-            program->udp_fds[worker][i] = -1;
-        }
-        program->protocols[i] = MASQUE_PROTOCOL_ALL;
-    }
-    program->fd_count = (size_t)count;
-    return true;
-}
-
-static bool bind_all(mqd_program *program, mqd_message *message) {
-    int first;
-    int passed = service_passed_sockets(&first);
-    if (passed > 0) {
-        return use_passed_sockets(program, first, passed, message);
-    }
-    for (size_t i = 0; i < program->settings.listener_count; i++) {
-        const mqd_listener *listener = &program->settings.listeners[i];
-        program->protocols[i] = listener->protocols;
-        for (unsigned worker = 0; worker < program->worker_count; worker++) {
-            bool tcp = listener->protocols & MASQUE_PROTOCOL_ALL;
-            bool udp = listener->protocols & MASQUE_PROTOCOL_H3;
-            /* The first one alone shows whether somebody else listens there. */
-            program->fds[worker][i] = tcp ? socket_listen(&listener->address, true, message) : -1;
-            program->udp_fds[worker][i] = udp ? socket_bind_udp(&listener->address, true, message) : -1;
-            if ((tcp && program->fds[worker][i] < 0) || (udp && program->udp_fds[worker][i] < 0)) {
-                return false;
-            }
-        }
-    }
-    program->fd_count = program->settings.listener_count;
-    return true;
-}
-
-/* SO_REUSEPORT would let a second masqueproxyd of the same user in silently. */
-static bool check_ports_free(const mqd_settings *settings, mqd_message *message) {
-    int first;
-    if (service_passed_sockets(&first) > 0) {
-        return true;
-    }
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        int fd = socket_listen(&settings->listeners[i].address, false, message);
-        if (fd < 0) {
-            return false;
-        }
-        close(fd);
-    }
-    return true;
-}
-
-static void print_ready(const mqd_program *program) {
-    fputs("ready: listening on", stdout);
-    for (size_t i = 0; i < program->fd_count; i++) {
-        struct sockaddr_storage storage;
-        socklen_t length = sizeof storage;
-        masque_address address;
-        char text[MASQUE_ADDRESS_TEXT_MAX];
-        int fd = program->fds[0][i] >= 0 ? program->fds[0][i] : program->udp_fds[0][i];
-        if (getsockname(fd, (struct sockaddr *)&storage, &length) == 0 &&
-            address_from_sockaddr(&address, (struct sockaddr *)&storage)) {
-            masque_address_format(&address, text, sizeof text);
-            printf(" %s", text);
-        }
-    }
-    putchar('\n');
-    fflush(stdout);
 }
 
 /* --- signals -------------------------------------------------------------------------- */
@@ -285,7 +207,13 @@ static void watch_signals(mqd_program *program) {
 
 static bool start_workers(mqd_program *program, mqd_message *message) {
     program->workers = calloc(program->worker_count, sizeof *program->workers);
-    if (!program->workers) {
+    program->handovers = calloc(program->worker_count, sizeof *program->handovers);
+    bool ready = program->workers && program->handovers;
+    /* All before any worker runs: each may give to each. */
+    for (unsigned i = 0; i < program->worker_count && ready; i++) {
+        ready = handover_init(&program->handovers[i]);
+    }
+    if (!ready) {
         say(message, "out of memory");
         return false;
     }
@@ -293,10 +221,13 @@ static bool start_workers(mqd_program *program, mqd_message *message) {
         const worker_setup setup = {
             .number = i,
             .config = program->config,
-            .fds = program->fds[i],
-            .udp_fds = program->udp_fds[i],
-            .protocols = program->protocols,
-            .fd_count = program->fd_count,
+            .fds = program->listeners.fds[i],
+            .udp_fds = program->listeners.udp_fds[i],
+            .protocols = program->listeners.protocols,
+            .fd_count = program->listeners.count,
+            .handovers = program->handovers,
+            .worker_count = program->worker_count,
+            .server_number = program->settings.server_number,
             .dns_servers = program->settings.dns_servers,
             .log = program->log,
             .tell_done = &program->worker_done,
@@ -347,7 +278,7 @@ static void warn_of_unreadable(const mqd_program *program) {
 static bool start(mqd_program *program, mqd_message *message) {
     const mqd_settings *settings = &program->settings;
     program->worker_count = settings->workers;
-    if (!check_ports_free(settings, message) || !bind_all(program, message) ||
+    if (!listeners_open(&program->listeners, settings, program->worker_count, message) ||
         (settings->quickstart && !quickstart_start_origin(settings, message)) ||
         !service_drop_privileges(settings, message)) {
         return false;
@@ -360,6 +291,10 @@ static void clean_up(mqd_program *program) {
     for (unsigned i = 0; i < program->worker_count; i++) {
         worker_join(&program->workers[i]);
     }
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        handover_free(&program->handovers[i]);
+    }
+    free(program->handovers);
     masque_config_release(program->config);
     settings_free(&program->settings);
     explicit_bzero(program->ticket_key, sizeof program->ticket_key);
@@ -374,7 +309,7 @@ static int run(mqd_program *program) {
     warn_of_build(program);
     warn_of_certificate(program, &program->settings);
     warn_of_unreadable(program);
-    print_ready(program);
+    listeners_print_ready(&program->listeners);
     service_notify("READY=1");
     if (program->settings.quickstart) {
         quickstart_print(&program->settings);

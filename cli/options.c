@@ -33,7 +33,7 @@ static bool take_quickstart(mqd_settings *settings, const char *value, mqd_messa
 }
 
 static bool take_listen(mqd_settings *settings, const char *value, mqd_message *message) {
-    return settings_add_listener(settings, value, MASQUE_PROTOCOL_ALL, message);
+    return settings_add_listener(settings, value, PROTOCOLS_DEFAULT, message);
 }
 
 static bool take_certificate(mqd_settings *settings, const char *value, mqd_message *message) {

@@ -53,6 +53,15 @@ static void take_control(masque_packets *packets, struct cmsghdr *header) {
     }
 }
 
+/* To the worker whose connection ID they have. Another server's, and another generation's, are lost:
+   no load balancer should have sent them here. */
+static void hand_over(mqd_worker *worker, const masque_packets *packets, const masque_route *route) {
+    bool ours = route->server == worker->server_number && route->worker < worker->worker_count;
+    if (ours && route->worker != worker->number) {
+        handover_give(&worker->handovers[route->worker], packets);
+    }
+}
+
 /* False when nothing is left. */
 static bool read_once(worker_udp *udp) {
     static _Thread_local uint8_t bytes[UDP_READ_SIZE];
@@ -75,11 +84,20 @@ static bool read_once(worker_udp *udp) {
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         take_control(&packets, header);
     }
-    /* One that belongs to another worker is lost: the client sends it again from where it is known. */
-    if (length > 0 && address_from_sockaddr(&packets.remote, (struct sockaddr *)&from)) {
-        masque_engine_packets(worker->engine, &packets, &route, worker->now);
+    if (length > 0 && address_from_sockaddr(&packets.remote, (struct sockaddr *)&from) &&
+        masque_engine_packets(worker->engine, &packets, &route, worker->now) == MASQUE_ERR_ELSEWHERE) {
+        hand_over(worker, &packets, &route);
     }
     return true;
+}
+
+void packets_take_handed(mqd_worker *worker) {
+    const handover_batch *batch = handover_take(&worker->handovers[worker->number]);
+    masque_route route;
+    for (size_t i = 0; i < batch->count; i++) {
+        /* Whatever is elsewhere still is lost: it was handed on once. */
+        (void)masque_engine_packets(worker->engine, &batch->packets[i], &route, worker->now);
+    }
 }
 
 /* --- writing ------------------------------------------------------------------------------- */

@@ -127,6 +127,56 @@ static bool add_keys(masque_config *config, const mqd_settings *settings, mqd_me
     return true;
 }
 
+/* 64 hexadecimal digits and at most a line end. */
+static bool read_secret(const char *text, size_t length, uint8_t secret[MASQUE_QUIC_KEY_LENGTH]) {
+    bool good = is_one_line(text, length) && strcspn(text, "\r\n") == 2 * MASQUE_QUIC_KEY_LENGTH &&
+                strspn(text, "0123456789abcdefABCDEF") == 2 * MASQUE_QUIC_KEY_LENGTH;
+    for (size_t i = 0; i < MASQUE_QUIC_KEY_LENGTH && good; i++) {
+        const char digits[3] = {text[2 * i], text[2 * i + 1], 0};
+        secret[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return good;
+}
+
+static bool add_quic_key(masque_config *config, const quic_key *key, mqd_message *message) {
+    uint8_t secret[MASQUE_QUIC_KEY_LENGTH];
+    size_t length = 0;
+    char *text = read_named(&key->file, &length, message);
+    if (!text) {
+        return false;
+    }
+    bool good = read_secret(text, length, secret);
+    if (good) {
+        masque_config_add_quic_key(config, key->id, secret);
+    } else {
+        say(message, "%.200s: no key in %.150s; expected 64 hexadecimal digits, as `openssl rand -hex 32` makes them",
+            key->file.place, key->file.path);
+    }
+    forget(text, length);
+    explicit_bzero(secret, sizeof secret);
+    return good;
+}
+
+static bool set_quic(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    masque_config_set_server_number(config, settings->server_number);
+    masque_config_set_congestion(config, settings->congestion);
+    masque_config_set_migration(config, settings->migration);
+    for (size_t i = 0; i < settings->quic_key_count; i++) {
+        if (!add_quic_key(config, &settings->quic_keys[i], message)) {
+            return false;
+        }
+    }
+    const char *template = settings->udp_template;
+    if (template && masque_config_set_udp_template(config, strcmp(template, "off") == 0 ? NULL : template) != 0) {
+        say(message,
+            "udp-template: “%.100s” can't be used; expected off, or a path with {target_host} and {target_port} such "
+            "as /.well-known/masque/udp/{target_host}/{target_port}/",
+            template);
+        return false;
+    }
+    return true;
+}
+
 /* A listener on every address is on each of the machine's. */
 static void add_interface_addresses(masque_config *config, uint16_t port) {
     struct ifaddrs *list = NULL;
@@ -185,7 +235,7 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     }
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
-        !seal(config, settings, message)) {
+        !set_quic(config, settings, message) || !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

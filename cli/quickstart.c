@@ -110,8 +110,7 @@ bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
     }
     settings_set_file(&settings->certificate, state.certificate, "--quickstart");
     settings_set_file(&settings->private_key, state.private_key, "--quickstart");
-    if (settings->listener_count == 0 &&
-        !settings_add_listener(settings, PROXY_ADDRESS, MASQUE_PROTOCOL_ALL, message)) {
+    if (settings->listener_count == 0 && !settings_add_listener(settings, PROXY_ADDRESS, PROTOCOLS_DEFAULT, message)) {
         return false;
     }
     if (!settings_add_preshared(settings, "quickstart", message)) {

@@ -60,6 +60,10 @@ void settings_free(mqd_settings *settings) {
         free_file(&key->file);
         free(key->value);
     }
+    for (size_t i = 0; i < settings->quic_key_count; i++) {
+        free_file(&settings->quic_keys[i].file);
+    }
+    free(settings->udp_template);
     free(settings->config_file);
     free_file(&settings->certificate);
     free_file(&settings->private_key);

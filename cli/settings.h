@@ -12,6 +12,9 @@
 #define PRESHARED_MAX 64
 #define WORKERS_MAX 256
 #define MESSAGE_MAX 512
+#define QUIC_KEYS_MAX 3
+/* What a listener serves unless told. */
+#define PROTOCOLS_DEFAULT (MASQUE_PROTOCOL_ALL | MASQUE_PROTOCOL_H3)
 
 /* One message for an operator: where, what, and what to do. */
 typedef struct mqd_message {
@@ -35,6 +38,11 @@ typedef struct preshared_key {
     char *value; /* instead of a file: from the environment; wiped after use */
 } preshared_key;
 
+typedef struct quic_key {
+    unsigned id;
+    mqd_file file;
+} quic_key;
+
 typedef enum log_format { LOG_TEXT, LOG_JSON } log_format;
 
 typedef struct mqd_settings {
@@ -49,7 +57,13 @@ typedef struct mqd_settings {
     size_t preshared_count;
     masque_target_rule *rules;
     size_t rule_count;
-    char *dns_servers; /* "a,b", as c-ares wants them; NULL: the system's */
+    quic_key quic_keys[QUIC_KEYS_MAX];
+    size_t quic_key_count;
+    uint32_t server_number;
+    masque_congestion congestion;
+    bool migration;
+    char *udp_template; /* "off": no CONNECT-UDP; NULL: RFC 9298's */
+    char *dns_servers;  /* "a,b", as c-ares wants them; NULL: the system's */
     masque_limits limits;
     masque_log_level log_level;
     log_format log_format;

@@ -258,6 +258,13 @@ static void on_wake(uv_async_t *async) {
     worker_run(worker);
 }
 
+static void on_handed(uv_async_t *async) {
+    mqd_worker *worker = async->data;
+    worker_now(worker);
+    packets_take_handed(worker);
+    worker_run(worker);
+}
+
 static void command(mqd_worker *worker, masque_config *config, bool drain, bool stop_now) {
     uv_mutex_lock(&worker->lock);
     if (config) {
@@ -309,12 +316,13 @@ static bool init_engine(mqd_worker *worker, const worker_setup *setup, mqd_messa
 
 static void init_handles(mqd_worker *worker) {
     uv_async_init(&worker->loop, &worker->wake, on_wake);
+    uv_async_init(&worker->loop, &worker->handed, on_handed);
     uv_prepare_init(&worker->loop, &worker->before_poll);
     uv_timer_init(&worker->loop, &worker->deadline);
     uv_timer_init(&worker->loop, &worker->pause);
     uv_timer_init(&worker->loop, &worker->refused_line);
     worker->wake.data = worker->before_poll.data = worker->deadline.data = worker->pause.data = worker;
-    worker->refused_line.data = worker;
+    worker->refused_line.data = worker->handed.data = worker;
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 
@@ -344,6 +352,9 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
     worker->log = setup->log;
     worker->armed = MASQUE_NEVER;
     worker->tell_done = setup->tell_done;
+    worker->handovers = setup->handovers;
+    worker->worker_count = setup->worker_count;
+    worker->server_number = setup->server_number;
     worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     atomic_init(&worker->done, false);
     if (uv_loop_init(&worker->loop) != 0 || uv_mutex_init(&worker->lock) != 0) {
@@ -355,6 +366,7 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
         !init_listeners(worker, setup, message)) {
         return false;
     }
+    handover_attach(&worker->handovers[worker->number], &worker->handed);
     if (uv_thread_create(&worker->thread, run_thread, worker) != 0) {
         say(message, "worker %u can't start: no thread", setup->number);
         return false;
@@ -377,6 +389,7 @@ static void close_handle(uv_handle_t *handle, void *context) {
 
 void worker_join(mqd_worker *worker) {
     uv_thread_join(&worker->thread);
+    handover_attach(&worker->handovers[worker->number], NULL);
     resolver_del(worker->resolver);
     uv_walk(&worker->loop, close_handle, NULL);
     uv_run(&worker->loop, UV_RUN_DEFAULT);

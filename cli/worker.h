@@ -1,6 +1,7 @@
 /*
  * worker.h: one thread, one loop, one engine. Workers share nothing but the
- * sealed configuration; the main thread speaks to them through worker_send().
+ * sealed configuration; the main thread speaks to them through worker_send(), and
+ * packets that came to the wrong one go through handover.h.
  *
  * worker.c: the loop, listening, commands, events. client.c: clients' sockets.
  * packets.c: UDP sockets for QUIC. target.c: targets' sockets. datagrams.c: those of UDP.
@@ -13,6 +14,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "handover.h"
 #include "log.h"
 #include "settings.h"
 
@@ -62,7 +64,11 @@ struct mqd_worker {
     worker_listener listeners[LISTENERS_MAX];
     size_t listener_count;
     worker_udp udps[LISTENERS_MAX];
-    int spare_fd; /* given up to be able to refuse when descriptors run out */
+    mqd_handover *handovers; /* one for each worker */
+    size_t worker_count;
+    uint32_t server_number;
+    uv_async_t handed; /* something is in ours */
+    int spare_fd;      /* given up to be able to refuse when descriptors run out */
     log_options log;
     bool draining;
     bool stopped;
@@ -86,6 +92,9 @@ typedef struct worker_setup {
     const int *udp_fds; /* the same for QUIC */
     const unsigned *protocols;
     size_t fd_count;
+    mqd_handover *handovers; /* one for each worker, outlive them */
+    size_t worker_count;
+    uint32_t server_number; /* as the configuration has it */
     const char *dns_servers;
     log_options log;
     uv_async_t *tell_done;
@@ -133,6 +142,8 @@ void client_refused(mqd_worker *worker, const char *why);
 bool packets_init(mqd_worker *worker, const int *fds, size_t count, mqd_message *message);
 /* Sends what the engine has. */
 void packets_send(mqd_worker *worker);
+/* Takes what other workers handed over. */
+void packets_take_handed(mqd_worker *worker);
 
 /* --- target.c */
 void target_dial(mqd_worker *worker, const masque_event *event);

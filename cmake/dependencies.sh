@@ -215,7 +215,7 @@ build_wolfssl() {
         --enable-alpn --enable-sni --enable-session-ticket --enable-earlydata --enable-rpk --enable-opensslextra \
         --enable-hkdf --enable-curve25519 --enable-mlkem --enable-pqc-hybrids --enable-certgen --enable-keygen \
         --enable-certext --enable-altcertchains --enable-crl --enable-keying-material --enable-aesctr \
-        CFLAGS='-O2 -g -fPIC' CPPFLAGS='-DHAVE_AES_ECB -DWOLFSSL_PUBLIC_MP -DWOLFSSL_ALT_NAMES'
+        CFLAGS='-O2 -g -fPIC' CPPFLAGS='-DHAVE_AES_ECB -DWOLFSSL_PUBLIC_MP -DWOLFSSL_ALT_NAMES -DWOLFSSL_IP_ALT_NAME'
     make -j"$jobs"
     make install
 }

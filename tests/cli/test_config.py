@@ -43,6 +43,8 @@ def preshared(*rows):
     return LISTEN + TLS + "auth:\n  preshared:\n" + "".join(f"    - {row}\n" for row in rows)
 
 
+QUIC_KEYS = "expected at most 3 keys, each with another id of 0 to 6"
+
 # name, file, message
 UNKNOWN_KEYS = [
     ("root", GOOD + "lsten: 1\n", unknown(9, "lsten")),
@@ -56,6 +58,7 @@ UNKNOWN_KEYS = [
     ("dns", GOOD + "dns:\n  server: [ 9.9.9.9 ]\n", unknown(10, "dns.server")),
     ("limits", GOOD + "limits:\n  tunnels: 5\n  header-field: 3\n", unknown(11, "limits.header-field")),
     ("log", GOOD + "log: { level: info, file: x }\n", unknown(9, "log.file")),
+    ("quic", GOOD + "quic: { version: 2 }\n", unknown(9, "quic.version")),
 ]
 
 WRONG_VALUES = [
@@ -100,6 +103,19 @@ WRONG_VALUES = [
      at(10, "log.level", "“verbose” is no log level; expected error, warning, info or debug")),
     ("log format", GOOD + "log:\n  format: xml\n",
      at(10, "log.format", "“xml” is no log format; expected text or json")),
+    ("congestion", GOOD + "quic:\n  congestion: reno\n", at(10, "quic.congestion", "“reno” is neither cubic nor bbr")),
+    ("migration", GOOD + "quic:\n  migration: yes\n", at(10, "quic.migration", "“yes” is neither false nor true")),
+    ("server number", GOOD + "quic:\n  server-number: 16777216\n",
+     at(10, "quic.server-number", "must be 0 to 16777215")),
+    ("a key's id", GOOD + "quic:\n  keys:\n    - { id: 7, key-file: psk.txt }\n", at(11, "quic.keys[0].id", QUIC_KEYS)),
+    ("a key's id twice", GOOD + "quic:\n  keys:\n    - { id: 1, key-file: a }\n    - { id: 1, key-file: b }\n",
+     at(12, "quic.keys[1].id", QUIC_KEYS)),
+    ("a key that is none", GOOD + "quic:\n  keys:\n    - { id: 1, key-file: psk.txt }\n",
+     at(11, "quic.keys[0].key-file", "no key in psk.txt; expected 64 hexadecimal digits, as `openssl rand -hex 32` makes "
+        "them")),
+    ("a template", GOOD + "udp-template: /masque\n",
+     "udp-template: “/masque” can't be used; expected off, or a path with {target_host} and {target_port} such as "
+     "/.well-known/masque/udp/{target_host}/{target_port}/"),
 ]
 
 MISSING = [
@@ -274,6 +290,7 @@ def test_manual_example(t):
     manual = open("cli/masqueproxyd.8", encoding="utf-8").read().replace("\\-", "-")
     example = re.search(r"\.SH CONFIGURATION\n\.nf\n(.*?)\.fi\n", manual, re.S)[1]
     limits = [(key, standard) for key, standard, _, _ in manual_limits(manual)]
+    t.write("quic.key", "0123456789abcdef" * 4 + "\n")
     check(len(limits) > 25, f"limits in the manual: {limits}")
     for name, text in (("the example", re.sub(r"^user: .*\n", "", example, flags=re.M)),
                        ("the limits", GOOD + "limits:\n" + "".join(f"  {key}: {value}\n" for key, value in limits))):

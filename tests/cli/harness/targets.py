@@ -128,7 +128,10 @@ class _Trace(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):  # noqa: N802, the base class's name
-        body = f"h={self.headers.get('host')}\nip={self.client_address[0]}\npath={self.path}\n".encode()
+        if self.path.startswith("/size/"):
+            body = b"".join(pattern(int(self.path[6:])))
+        else:
+            body = f"h={self.headers.get('host')}\nip={self.client_address[0]}\npath={self.path}\n".encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -139,7 +142,7 @@ class _Trace(http.server.BaseHTTPRequestHandler):
 
 
 class HttpsOrigin:
-    """https://…/ answers every GET with what it saw."""
+    """https://…/ answers every GET with what it saw, https://…/size/N with N bytes."""
 
     def __init__(self, context, address="127.0.0.1", port=0):
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

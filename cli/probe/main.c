@@ -1,0 +1,62 @@
+/*
+ * main.c: masqueproxy, the client program: a table of subcommands.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+
+typedef struct command_row {
+    const char *name;
+    const char *argument;
+    const char *help;
+    probe_exit (*run)(const probe_options *options);
+} command_row;
+
+static const command_row ROWS[] = {
+    {"get", "URL", "fetch an https URL through the proxy, by CONNECT", command_get},
+    {"udp", "HOST:PORT", "standard input and output over CONNECT-UDP, a line a datagram", command_udp},
+};
+
+#define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])
+
+static int print_help(void) {
+    puts("masqueproxy: a client of a privacy proxy\n");
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        printf("  masqueproxy %s %-12s %s\n", ROWS[i].name, ROWS[i].argument, ROWS[i].help);
+    }
+    puts("");
+    options_print();
+    puts("\nExit codes: 0 done, 2 usage, 3 proxy not reached, 4 refused by it, 5 target failed, 6 timeout.");
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv) {
+    probe_options options;
+    mqd_message message;
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        return print_help();
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("masqueproxy %s\n", masque_version().masqueproxy);
+        return EXIT_OK;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (strcmp(name, ROWS[i].name) != 0) {
+            continue;
+        }
+        probe_exit result = options_read(&options, argc - 1, argv + 1, &message);
+        if (result) {
+            fprintf(stderr, "masqueproxy %s: %s\n", name, message.text);
+        } else {
+            result = ROWS[i].run(&options);
+        }
+        options_free(&options);
+        return (int)result;
+    }
+    fprintf(stderr, "masqueproxy: “%.40s” is no subcommand; expected get or udp, see masqueproxy --help\n", name);
+    return EXIT_USAGE;
+}
