@@ -5,6 +5,7 @@
 #
 #   sh cmake/dependencies.sh build     what a build needs
 #   sh cmake/dependencies.sh test      the same, and what the tests need
+#   sh cmake/dependencies.sh peers     foreign clients for tests/interop, as far as they can be had; prints where
 #   sh cmake/dependencies.sh prefix    prints the prefix, does nothing else
 #
 # Environment:
@@ -26,7 +27,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages='autoconf automake libtool make cmake ninja-build gcc g++ pkg-config xz-utils
 ca-certificates openssl curl libuv1-dev libc-ares-dev libcyaml-dev libjansson-dev libyaml-dev'
-test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 valgrind git binutils procps'
+test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps'
 
 say() { printf '%s\n' "$*"; }
 
@@ -274,15 +275,84 @@ protocol_libraries() {
     : >"$prefix/complete"
 }
 
+# --- foreign clients -----------------------------------------------------------
+
+peers=$cache/peers
+
+# The newest suite's curl with the libraries it wants, beside this system's.
+peer_curl() {
+    [ -s "$cache/apt/suites.sources" ] || apt_private_update
+    folder=$peers/curl.d
+    rm -rf "$folder" "$cache/apt/peer"
+    mkdir -p "$folder" "$cache/apt/peer/partial"
+    : >"$cache/apt/nothing-installed"
+    apt_private get -oDir::State::status="$cache/apt/nothing-installed" -oDir::Cache::archives="$cache/apt/peer" \
+        -oAPT::Install-Recommends=0 -oDebug::NoLocking=1 -t sid -y --download-only install curl
+    for package in "$cache/apt/peer"/*.deb; do dpkg -x "$package" "$folder"; done
+    loader=$(find "$folder" -name 'ld-linux-*.so.*' | head -n 1)
+    libraries=$folder/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || echo x86_64-linux-gnu)
+    printf '#!/bin/sh\nexec %s --library-path %s %s/usr/bin/curl "$@"\n' "$loader" "$libraries" "$folder" >"$peers/curl.new"
+    chmod +x "$peers/curl.new"
+    "$peers/curl.new" --version
+    mv "$peers/curl.new" "$peers/curl"
+}
+
+# masque-go can't send a credential: in our copy of it one line is changed so that it does.
+peer_go() {
+    command -v go >/dev/null || { echo 'there is no Go on this machine'; return 1; }
+    folder=$peers/go.d
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$root"/tests/interop/go/* "$folder/"
+    cd "$folder"
+    module=$(GOFLAGS=-mod=mod go mod download -json github.com/quic-go/masque-go@v0.3.0 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    cp -r "$module" masque-go
+    chmod -R u+w masque-go
+    rm -rf masque-go/cmd masque-go/*_test.go masque-go/tools.go
+    header='http.Header{http3.CapsuleProtocolHeader: []string{capsuleProtocolHeaderValue}'
+    sed -i "s/Header: http.Header{http3.CapsuleProtocolHeader: .*/Header: $header, \"Proxy-Authorization\": {ProxyAuthorization}},/" masque-go/client.go
+    printf '\n// ProxyAuthorization is sent with each request.\nvar ProxyAuthorization string\n' >>masque-go/client.go
+    go build -o "$peers/interop-go" .
+}
+
+peer_python() {
+    python3 -m venv "$peers/python.new" && "$peers/python.new/bin/pip" install --disable-pip-version-check 'aioquic>=1.2,<2' || {
+        rm -rf "$peers/python.new"
+        return 1
+    }
+    rm -rf "$peers/python"
+    mv "$peers/python.new" "$peers/python"
+    "$peers/python/bin/python3" -c 'import aioquic'
+}
+
+# What can't be had is missing: its tests say so.
+peer() { # name file
+    if [ -e "$peers/$2" ] && [ "$peers/$2" -nt "$root/tests/interop/go/main.go" ]; then return 0; fi
+    (step "foreign client: $1" "peer-$1" "peer_$1") || true
+    [ ! -e "$peers/$2" ] || touch "$peers/$2"
+}
+
+foreign_clients() {
+    mkdir -p "$peers" "$logs" "$cache/apt"
+    peer curl curl
+    peer go interop-go
+    peer python python
+    echo "$peers"
+}
+
 main() {
     case ${1-} in
+    peers)
+        foreign_clients
+        return
+        ;;
     prefix)
         echo "$prefix"
         return
         ;;
     build) packages=$build_packages ;;
     test) packages="$build_packages $test_packages" ;;
-    *) fail 'usage: dependencies.sh build | test | prefix' ;;
+    *) fail 'usage: dependencies.sh build | test | peers | prefix' ;;
     esac
     mkdir -p "$logs"
     # Two runs at once would build into one folder; the second waits here.

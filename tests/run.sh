@@ -62,6 +62,9 @@ run_tests() { # PRESET
 }
 
 sh "$root/cmake/dependencies.sh" test
+case " $builds " in
+*' release '*) sh "$root/cmake/dependencies.sh" peers ;;
+esac
 mkdir -p "$root/build"
 for preset in $builds; do
     if build "$preset"; then

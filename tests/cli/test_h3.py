@@ -1,7 +1,5 @@
-"""UDP packets that belong to no connection, and a tunnel by a foreign HTTP/3 client."""
-import os
+"""UDP packets that belong to no connection, and Alt-Svc. Foreign HTTP/3 clients are in tests/interop."""
 import socket
-import subprocess
 
 from harness import targets
 from harness.context import KEY, check, same
@@ -42,48 +40,6 @@ def test_packets_without_a_connection(t):
     check(21 <= len(reset) <= 60 and reset[0] & 0xc0 == 0x40, f"no stateless reset: {reset!r}")
     client.close()
     H2(t, proxy).open_tunnel(targets.Target(t).authority)  # it still serves
-
-
-def foreign_client(t):
-    client = os.environ.get("MASQUE_H2O_CLIENT")
-    if not client:
-        t.skip("MASQUE_H2O_CLIENT names no h2o-httpclient")
-    return client
-
-
-def test_foreign_client(t):
-    """CONNECT by h2o's client: bytes both ways, and a wrong key."""
-    client = foreign_client(t)
-    port = h3_proxy(t, limits={"auth-failures": 1})[1]  # the last answer, too, goes out before the end
-    target = targets.Target(t)
-    for key, status in ((KEY, b"HTTP/3 200"), ("wrong-key-here", b"HTTP/3 403")):
-        command = [client, "-k", "-3", "100", "-m", "CONNECT", "-x", f"https://127.0.0.1:{port}", "-H",
-                   f"proxy-authorization: Preshared {key}", target.authority]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        t.defer(process.kill)
-        same(process.stderr.readline().strip(), status, f"the answer to {key[:5]}")
-
-
-def test_foreign_client_udp(t):
-    """CONNECT-UDP by h2o's client, in QUIC datagrams: what it hears on a local port comes to the target."""
-    client, target = foreign_client(t), UdpTarget(t)
-    port, local = h3_proxy(t)[1], t.free_port()
-    command = [client, "-k", "-3", "100", "-m", "CONNECT", "-X", str(local), "--upgrade", "connect-udp", "-H",
-               f"proxy-authorization: Preshared {KEY}",
-               f"https://127.0.0.1:{port}/.well-known/masque/udp/127.0.0.1/{target.port}/"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    t.defer(process.kill)
-    same(process.stderr.readline().strip(), b"HTTP/3 200", "the answer")
-    near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    near.settimeout(ANSWER_S)
-    near.connect(("127.0.0.1", local))
-    t.defer(near.close)
-    for length in (0, 1, 100, 1200):
-        payload = os.urandom(length)
-        near.send(payload)
-        same(target.recv(), payload, f"{length} bytes to the target")
-        target.send(payload)
-        same(near.recv(2000), payload, f"{length} bytes from the target")
 
 
 def test_alternative_service(t):
