@@ -11,7 +11,7 @@
 #include "worker.h"
 
 /* Reads of one socket before others have their turn. */
-#define READS_MAX 16
+#define READS_MAX 16u
 #define BURSTS_MAX 16
 #define ECN_BITS 3
 
@@ -190,12 +190,23 @@ void packets_send(mqd_worker *worker) {
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* As many reads as had something last time: with UDP_GRO one often takes all there is, and the one that
+   finds nothing costs as much. What is left brings the next callback at once. */
+static void read_some(worker_udp *udp) {
+    unsigned done = 0;
+    bool more = true;
+    while (done < udp->reads && (more = read_once(udp))) {
+        done++;
+    }
+    unsigned next = more ? 2 * udp->reads : done;
+    udp->reads = next < 1 ? 1 : next > READS_MAX ? READS_MAX : next;
+}
+
 static void on_udp(uv_poll_t *poll, int status, int events) {
     worker_udp *udp = (worker_udp *)poll->data;
     mqd_worker *worker = udp->socket.worker;
     watched_take(&udp->socket, status, events);
-    for (int i = 0; i < READS_MAX && read_once(udp); i++) {
-    }
+    read_some(udp);
     if (udp->writes && events & UV_WRITABLE) {
         udp->writes = false;
         packets_send(worker);
@@ -224,6 +235,7 @@ bool packets_init(mqd_worker *worker, const int *fds, size_t count, mqd_message 
             return false;
         }
         udp->open = true;
+        udp->reads = 1;
         poll_udp(udp);
     }
     return true;

@@ -46,6 +46,7 @@ typedef struct worker_udp {
     uint32_t number;      /* its place in mqd_worker.udps */
     bool open;
     bool writes;      /* packets wait for room in it */
+    unsigned reads;   /* to be tried at the next callback */
     bool no_segments; /* the system has no UDP_SEGMENT for it */
 } worker_udp;
 

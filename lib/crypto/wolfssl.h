@@ -12,6 +12,7 @@
 #pragma GCC diagnostic ignored "-Wpedantic"
 #include <wolfssl/options.h>
 
+#include <wolfssl/openssl/evp.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/aes.h>
 #include <wolfssl/wolfcrypt/hmac.h>

@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 
+#include "transport/quic_aead.h"
 #include "transport/quic_conn.h"
 #include "transport/quic_packet.h"
 
@@ -143,9 +144,9 @@ static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *bytes, si
 void mq_quic_callbacks(ngtcp2_callbacks *callbacks) {
     *callbacks = (ngtcp2_callbacks){
         .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
-        .encrypt = ngtcp2_crypto_encrypt_cb,
-        .decrypt = ngtcp2_crypto_decrypt_cb,
-        .hp_mask = ngtcp2_crypto_hp_mask_cb,
+        .encrypt = mq_quic_encrypt,
+        .decrypt = mq_quic_decrypt,
+        .hp_mask = mq_quic_mask,
         .update_key = ngtcp2_crypto_update_key_cb,
         .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
         .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
