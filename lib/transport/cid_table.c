@@ -90,15 +90,32 @@ void *mq_cid_table_find(const mq_cid_table *table, const uint8_t *bytes, size_t 
     return entry ? entry->owner : NULL;
 }
 
-void mq_cid_table_remove(mq_cid_table *table, const mq_cid *cid, const void *owner) {
+bool mq_cid_table_remove(mq_cid_table *table, const mq_cid *cid, const void *owner) {
     if (!table->chain_count) {
-        return;
+        return false;
     }
     mq_cid_entry **place = place_of(table, cid->bytes, cid->length);
     mq_cid_entry *entry = *place;
-    if (entry && entry->owner == owner) {
-        *place = entry->next;
-        mq_free(table->allocator, entry);
-        table->count--;
+    if (!entry || entry->owner != owner) {
+        return false;
+    }
+    *place = entry->next;
+    mq_free(table->allocator, entry);
+    table->count--;
+    return true;
+}
+
+void mq_cid_table_remove_all(mq_cid_table *table, const void *owner) {
+    for (size_t i = 0; i < table->chain_count; i++) {
+        for (mq_cid_entry **place = &table->chains[i]; *place;) {
+            mq_cid_entry *entry = *place;
+            if (entry->owner != owner) {
+                place = &entry->next;
+                continue;
+            }
+            *place = entry->next;
+            mq_free(table->allocator, entry);
+            table->count--;
+        }
     }
 }

@@ -30,7 +30,9 @@ void mq_cid_table_free(mq_cid_table *table);
 int mq_cid_table_add(mq_cid_table *table, const mq_cid *cid, void *owner);
 /* The owner, or NULL. */
 void *mq_cid_table_find(const mq_cid_table *table, const uint8_t *bytes, size_t length);
-/* Takes CID out if it is OWNER's. */
-void mq_cid_table_remove(mq_cid_table *table, const mq_cid *cid, const void *owner);
+/* Takes CID out if it is OWNER's; true if it was. */
+bool mq_cid_table_remove(mq_cid_table *table, const mq_cid *cid, const void *owner);
+/* Takes out all of OWNER's, by looking at every entry. */
+void mq_cid_table_remove_all(mq_cid_table *table, const void *owner);
 
 #endif

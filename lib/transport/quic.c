@@ -184,24 +184,37 @@ mq_quic *mq_quic_alloc(const mq_quic_setup *setup, masque_time now) {
     return quic;
 }
 
+int mq_quic_add_cid(mq_quic *quic, const mq_cid *cid) {
+    int error = mq_cid_table_add(&quic->setup.endpoint->table, cid, quic->setup.owner);
+    quic->cid_count += !error;
+    return error;
+}
+
+void mq_quic_remove_cid(mq_quic *quic, const mq_cid *cid) {
+    quic->cid_count -= mq_cid_table_remove(&quic->setup.endpoint->table, cid, quic->setup.owner);
+}
+
 static void remove_cids(mq_quic *quic) {
-    mq_cid_table *table = &quic->setup.endpoint->table;
     ngtcp2_cid ids[16];
-    size_t count = ngtcp2_conn_get_scid2(quic->ng, NULL);
+    size_t count = quic->ng ? ngtcp2_conn_get_scid2(quic->ng, NULL) : 0;
     assert(count <= sizeof ids / sizeof ids[0]);
-    count = ngtcp2_conn_get_scid2(quic->ng, ids);
+    if (count > 0) {
+        count = ngtcp2_conn_get_scid2(quic->ng, ids);
+    }
     for (size_t i = 0; i < count; i++) {
         const mq_cid cid = mq_cid_of(&ids[i]);
-        mq_cid_table_remove(table, &cid, quic->setup.owner);
+        mq_quic_remove_cid(quic, &cid);
     }
-    mq_cid_table_remove(table, &quic->client_dcid, quic->setup.owner);
+    mq_quic_remove_cid(quic, &quic->client_dcid);
+    if (quic->cid_count > 0) {
+        /* ngtcp2 asked for one, and then had no memory to keep it. */
+        mq_cid_table_remove_all(&quic->setup.endpoint->table, quic->setup.owner);
+    }
 }
 
 void mq_quic_del(mq_quic *quic) {
     const masque_allocator *allocator = &quic->setup.endpoint->runtime->allocator;
-    if (quic->ng) {
-        remove_cids(quic);
-    }
+    remove_cids(quic);
     ngtcp2_conn_del(quic->ng);
     wolfSSL_free(quic->ssl);
     mq_free(allocator, quic->goodbye);

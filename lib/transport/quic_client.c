@@ -39,7 +39,7 @@ static int start_ngtcp2(mq_quic *quic, const masque_packets *to) {
                                &params, &quic->memory, quic) != 0) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    return mq_cid_table_add(&endpoint->table, &scid, quic->setup.owner);
+    return mq_quic_add_cid(quic, &scid);
 }
 
 int mq_quic_client_new(mq_quic **out, const mq_quic_setup *setup, const char *server, const masque_packets *to,

@@ -23,6 +23,7 @@ struct mq_quic {
     bool close_chosen;  /* `close` is set */
     bool close_due;
     bool datagrams_first; /* in the next packet: they and streams take turns */
+    size_t cid_count;     /* entries of ours in the table */
     mq_cid client_dcid;   /* as of the first packet; in the table until the handshake is done */
     uint8_t *goodbye;     /* the packet with CONNECTION_CLOSE */
     size_t goodbye_length;
@@ -42,6 +43,9 @@ ngtcp2_settings mq_quic_settings(const mq_quic_setup *setup, masque_time now);
 ngtcp2_transport_params mq_quic_params(const mq_quic_setup *setup);
 /* 0 or MASQUE_ERR_NO_MEMORY. */
 int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx);
+/* Entries of the endpoint's table. 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_STATE. */
+int mq_quic_add_cid(mq_quic *quic, const mq_cid *cid);
+void mq_quic_remove_cid(mq_quic *quic, const mq_cid *cid);
 /* It will end with a TLS alert. */
 void mq_quic_choose_alert(mq_quic *quic, uint8_t alert);
 /* ngtcp2 can't go on, because of CODE: the connection closes or is over. */

@@ -25,8 +25,7 @@ static int on_new_cid(ngtcp2_conn *ng, ngtcp2_cid *cid, ngtcp2_stateless_reset_t
     (void)ng;
     assert(length == MASQUE_CONNECTION_ID_LENGTH);
     if (mq_cid_make(quic->setup.keys, &endpoint->self, endpoint->runtime, &made) ||
-        mq_reset_token(token->data, &made, quic->setup.keys) ||
-        mq_cid_table_add(&endpoint->table, &made, quic->setup.owner)) {
+        mq_reset_token(token->data, &made, quic->setup.keys) || mq_quic_add_cid(quic, &made)) {
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     ngtcp2_cid_init(cid, made.bytes, made.length);
@@ -37,7 +36,7 @@ static int on_cid_gone(ngtcp2_conn *ng, const ngtcp2_cid *cid, void *user) {
     mq_quic *quic = user;
     const mq_cid gone = mq_cid_of(cid);
     (void)ng;
-    mq_cid_table_remove(&quic->setup.endpoint->table, &gone, quic->setup.owner);
+    mq_quic_remove_cid(quic, &gone);
     return 0;
 }
 
@@ -73,7 +72,7 @@ static int on_handshake_done(ngtcp2_conn *ng, void *user) {
     }
     quic->state = quic->state == MQ_QUIC_HANDSHAKE ? MQ_QUIC_OPEN : quic->state;
     if (!quic->is_client) {
-        mq_cid_table_remove(&quic->setup.endpoint->table, &quic->client_dcid, quic->setup.owner);
+        mq_quic_remove_cid(quic, &quic->client_dcid);
         send_address_token(quic);
     }
     return told(quic->setup.opened(quic->setup.owner));

@@ -50,8 +50,8 @@ static int start_ngtcp2(mq_quic *quic, const mq_quic_initial *initial, const mas
                                &quic->memory, quic) != 0) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    int error = mq_cid_table_add(&endpoint->table, &scid, quic->setup.owner);
-    return error ? error : mq_cid_table_add(&endpoint->table, &quic->client_dcid, quic->setup.owner);
+    int error = mq_quic_add_cid(quic, &scid);
+    return error ? error : mq_quic_add_cid(quic, &quic->client_dcid);
 }
 
 int mq_quic_new(mq_quic **out, const mq_quic_setup *setup, const mq_quic_initial *initial, const masque_packets *from,

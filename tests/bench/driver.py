@@ -21,7 +21,7 @@ import subjects
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 RELEASE = os.path.join(ROOT, "build", "release")
 PEER_SCRIPT = os.path.join(ROOT, "..", "shared", "tools", "peer-h2o.sh")
-PROGRAMS = ("bench_client", "bench_target", "bench_relay")
+PROGRAMS = ("bench_client", "bench_engine", "bench_target", "bench_relay")
 
 
 # One source asks for far more than a client of a service would: its rates are raised.
@@ -113,7 +113,10 @@ def run_all(bench, chosen, wanted, scale, runs):
                 print(f"\rrun {run + 1} of {runs}: {figure.name:<40}", end="", file=sys.stderr)
             for subject in order:
                 # Callgrind doesn't vary, so once is enough; it isn't worth its time for the relay.
-                if getattr(figure, "restarts", False) and (run > 0 or subject.protocols == ("direct",)):
+                is_relay = subject.protocols == ("direct",)
+                if getattr(figure, "restarts", False) and (run > 0 or is_relay):
+                    continue
+                if getattr(figure, "proxies_only", False) and is_relay:
                     continue
                 results.take(bench, subject, figure, scale)
     if sys.stderr.isatty():

@@ -22,6 +22,7 @@ class Scale:
         self.round_trips = 200 if quick else 5000
         self.idle_connections = 10 if quick else 1000
         self.idle_tunnels = 10
+        self.datagram_seconds = 1 if quick else 5
         self.traced = min(self.bulk, 64 * MIB)
         self.callgrind = (2 * MIB, 6 * MIB) if quick else (8 * MIB, 40 * MIB)
 
@@ -142,6 +143,111 @@ class Idle:
         return {name: (memory[2] - memory[0]) / connections}
 
 
+class EngineBulk:
+    """A transfer over HTTP/3 through one tunnel, by the library's client."""
+
+    proxies_only = True
+
+    def __init__(self, name, mode):
+        self.name, self.mode = name, mode
+
+    rows = Bulk.rows
+
+    def measure(self, bench, subject, scale):
+        result = timed(bench, subject, self.mode, "h3", "echo", program="bench_engine",
+                       size=min(scale.bulk, UPLOAD_MAX))
+        return {"CPU": result["cpu_seconds"] / (result["bytes"] / GIB),
+                "throughput": result["bytes"] * 8 / result["seconds"] / 1e9,
+                "CPU busy": 100 * result["busy"]}
+
+
+class Datagrams:
+    """Datagrams of 1,150 bytes through CONNECT-UDP, so many a second."""
+
+    proxies_only = True
+
+    def __init__(self, name, mode, protocol, rate):
+        self.name, self.mode, self.protocol, self.rate = name, mode, protocol, rate
+
+    rows = (("CPU each", "us", "less"), ("CPU", "s/GiB", "less"), ("arrived", "1/s", "more"), ("lost", "%", "less"),
+            ("CPU busy", "%", ""))
+
+    def measure(self, bench, subject, scale):
+        result = timed(bench, subject, self.mode, self.protocol, "echo", program="bench_engine", rate=self.rate,
+                       count=self.rate * scale.datagram_seconds)
+        if result["received"] == 0:
+            raise subjects.Failure("no datagram arrived")
+        return {"CPU each": result["cpu_seconds"] / result["received"] * 1e6,
+                "CPU": result["cpu_seconds"] / (result["bytes"] / GIB),
+                "arrived": result["received"] / result["seconds"],
+                "lost": 100 - 100 * result["received"] / result["sent"], "CPU busy": 100 * result["busy"]}
+
+
+class EngineHandshakes:
+    """Connections over HTTP/3 with a tunnel each, one after the other. The client offers X25519MLKEM768
+    first: who has it pays for it."""
+
+    proxies_only = True
+    rows = (("CPU each", "us", "less"), ("rate", "1/s", "more"))
+
+    def __init__(self, name):
+        self.name = name
+
+    def measure(self, bench, subject, scale):
+        count = min(scale.handshakes, 500)
+        result = timed(bench, subject, "handshakes", "h3", "echo", program="bench_engine", count=count)
+        return {"CPU each": result["cpu_seconds"] / count * 1e6, "rate": count / result["seconds"]}
+
+
+class EngineIdle:
+    """Memory of a connection over HTTP/3 with a tunnel."""
+
+    fresh = True
+    proxies_only = True
+    rows = (("connection and tunnel", "KiB", "less"),)
+
+    def __init__(self, name):
+        self.name = name
+
+    def measure(self, bench, subject, scale):
+        count = min(scale.idle_connections, 500)
+        with subjects.Client(bench, subject, "handshakes", "h3", "echo", program="bench_engine", count=2) as client:
+            client.read()
+            client.finish()
+        time.sleep(SETTLE_SECONDS)
+        before = probe.resident_kib(subject.pid)
+        with subjects.Client(bench, subject, "idle", "h3", "echo", program="bench_engine", count=count) as client:
+            client.read()
+            client.go()
+            client.read()
+            time.sleep(SETTLE_SECONDS)
+            memory = probe.resident_kib(subject.pid)
+            client.finish()
+        return {"connection and tunnel": (memory - before) / count}
+
+
+class DatagramCalls:
+    """System calls a datagram, under strace."""
+
+    proxies_only = True
+    rows = (("system calls", "1/datagram", "less"),)
+
+    def __init__(self, name, datagrams):
+        self.name, self.datagrams = name, datagrams
+
+    def measure(self, bench, subject, scale):
+        load = self.datagrams
+        with subjects.Client(bench, subject, load.mode, load.protocol, "echo", program="bench_engine", rate=load.rate,
+                             count=load.rate * scale.datagram_seconds) as client:
+            client.read()
+            trace = probe.SystemCalls(subject.pid, bench.folder)
+            try:
+                result = client.finish()
+            finally:
+                counts = trace.stop()
+        return {"system calls": sum(counts.values()) / result["received"], "detail": counts}
+
+
 class SystemCalls:
     """How many system calls a MiB takes; apart, because strace slows what it counts."""
 
@@ -201,7 +307,11 @@ def figures(strace, callgrind):
              Bulk("h2 down, 16 tunnels", "down", "h2", 16), Bulk("h2 up, 16 tunnels", "up", "h2", 16),
              Bulk("h1 down, 1 connection", "down", "h1", 1), Bulk("h1 up, 1 connection", "up", "h1", 1),
              Bulk("h1 down, 16 connections", "down", "h1", 16), Bulk("h1 up, 16 connections", "up", "h1", 16)]
-    wanted = [*bulks,
+    datagrams = [Datagrams(f"{protocol} datagrams {'up' if mode == 'udp-up' else 'down'}, {rate} a second", mode,
+                           protocol, rate)
+                 for protocol in ("h3", "h2") for mode in ("udp-up", "udp-down") for rate in (10000, 80000)]
+    wanted = [*bulks, EngineBulk("h3 down, 1 tunnel", "down"), EngineBulk("h3 up, 1 tunnel", "up"), *datagrams,
+              EngineHandshakes("h3 handshake and CONNECT"), EngineIdle("h3 idle"),
               Churn("h2 tunnels, 16 at a time", "tunnels", "h2", 16),
               Churn("h2 handshake and CONNECT", "handshakes", "h2", 4),
               Churn("h1 handshake and CONNECT", "handshakes", "h1", 4),
@@ -209,6 +319,7 @@ def figures(strace, callgrind):
               Idle("h2 idle", "h2"), Idle("h1 idle", "h1")]
     if strace:
         wanted += [SystemCalls(f"{bulk.name} (strace)", bulk) for bulk in bulks]
+        wanted += [DatagramCalls(f"{load.name} (strace)", load) for load in datagrams]
     if callgrind:
         wanted += [Instructions(f"{bulk.name} (callgrind)", bulk) for bulk in bulks[:2]]
     return wanted

@@ -66,13 +66,13 @@ class Bench:
 
 
 class Client:
-    """A run of bench_client: stages as they come, then the result."""
+    """A run of bench_client, or of bench_engine: stages as they come, then the result."""
 
-    def __init__(self, bench, subject, mode, protocol, role, timeout=60, **options):
+    def __init__(self, bench, subject, mode, protocol, role, timeout=60, program="bench_client", **options):
         port = subject.port
         if protocol == "direct":
             port = subject.ports[role]
-        command = [os.path.join(bench.tools, "bench_client"), mode, "--hold", "--protocol", protocol,
+        command = [os.path.join(bench.tools, program), mode, "--hold", "--protocol", protocol,
                    "--port", str(port), "--targets", bench.targets[role], "--timeout", str(timeout)]
         for name, value in options.items():
             command += [f"--{name}", str(value)]

@@ -67,11 +67,15 @@ static void test_table(void **state) {
         memcpy(cid.bytes, &i, sizeof i);
         assert_ptr_equal(mq_cid_table_find(&table, cid.bytes, cid.length), &owners[i % 2]);
         assert_null(mq_cid_table_find(&table, cid.bytes, cid.length + 1u));
-        mq_cid_table_remove(&table, &cid, &owners[(i + 1) % 2]); /* another's: stays */
+        assert_false(mq_cid_table_remove(&table, &cid, &owners[(i + 1) % 2])); /* another's: stays */
         assert_non_null(mq_cid_table_find(&table, cid.bytes, cid.length));
-        mq_cid_table_remove(&table, &cid, &owners[i % 2]);
+        assert_true(mq_cid_table_remove(&table, &cid, &owners[i % 2]));
         assert_null(mq_cid_table_find(&table, cid.bytes, cid.length));
+        assert_int_equal(mq_cid_table_add(&table, &cid, &owners[i % 2]), 0);
     }
+    mq_cid_table_remove_all(&table, &owners[0]);
+    assert_int_equal(table.count, 500);
+    mq_cid_table_remove_all(&table, &owners[1]);
     mq_cid_table_free(&table);
 }
 
