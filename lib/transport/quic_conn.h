@@ -8,6 +8,13 @@
 #include "transport/quic.h"
 #include "transport/quic_ngtcp2.h"
 
+/* Where in a handshake message of TLS (RFC 8446 4) the bytes of 1-RTT CRYPTO frames are. */
+typedef struct mq_message_reader {
+    uint8_t head[4]; /* type and length, as far as they came */
+    unsigned head_length;
+    uint32_t left; /* of the message */
+} mq_message_reader;
+
 struct mq_quic {
     ngtcp2_mem memory; /* ngtcp2 keeps a pointer to it */
     ngtcp2_conn *ng;
@@ -23,9 +30,10 @@ struct mq_quic {
     bool close_chosen;  /* `close` is set */
     bool close_due;
     bool datagrams_first; /* in the next packet: they and streams take turns */
-    size_t cid_count;     /* entries of ours in the table */
-    mq_cid client_dcid;   /* as of the first packet; in the table until the handshake is done */
-    uint8_t *goodbye;     /* the packet with CONNECTION_CLOSE */
+    mq_message_reader messages;
+    size_t cid_count;   /* entries of ours in the table */
+    mq_cid client_dcid; /* as of the first packet; in the table until the handshake is done */
+    uint8_t *goodbye;   /* the packet with CONNECTION_CLOSE */
     size_t goodbye_length;
     masque_packets goodbye_to;
     uint64_t closing_packets;

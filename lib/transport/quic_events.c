@@ -8,6 +8,10 @@
 #include "transport/quic_conn.h"
 #include "transport/quic_packet.h"
 
+/* RFC 8446 4 and 6. */
+#define NEW_SESSION_TICKET 4
+#define UNEXPECTED_MESSAGE 10
+
 static int told(int result) {
     return result ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
@@ -44,6 +48,41 @@ static int on_key(ngtcp2_conn *ng, ngtcp2_encryption_level level, void *user) {
     const mq_quic *quic = user;
     (void)ng;
     return level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? told(quic->setup.ready(quic->setup.owner)) : 0;
+}
+
+/* Behind the handshake a server sends tickets, and a client nothing. RFC 9001 6: KeyUpdate is an error;
+   wolfSSL would follow it, and ngtcp2 not expect that. */
+static bool are_messages_fine(mq_quic *quic, const uint8_t *bytes, size_t length) {
+    mq_message_reader *reader = &quic->messages;
+    while (length > 0) {
+        if (reader->left > 0) {
+            size_t take = length < reader->left ? length : reader->left;
+            reader->left -= (uint32_t)take;
+            bytes += take;
+            length -= take;
+            continue;
+        }
+        reader->head[reader->head_length++] = *bytes++;
+        length--;
+        if (!quic->is_client || reader->head[0] != NEW_SESSION_TICKET) {
+            return false;
+        }
+        if (reader->head_length == sizeof reader->head) {
+            reader->head_length = 0;
+            reader->left = (uint32_t)reader->head[1] << 16 | (uint32_t)reader->head[2] << 8 | reader->head[3];
+        }
+    }
+    return true;
+}
+
+static int on_crypto_data(ngtcp2_conn *ng, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *bytes,
+                          size_t length, void *user) {
+    mq_quic *quic = user;
+    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT && !are_messages_fine(quic, bytes, length)) {
+        ngtcp2_conn_set_tls_alert(ng, UNEXPECTED_MESSAGE);
+        return NGTCP2_ERR_CRYPTO;
+    }
+    return ngtcp2_crypto_recv_crypto_data_cb(ng, level, offset, bytes, length, user);
 }
 
 static void send_address_token(mq_quic *quic) {
@@ -142,7 +181,7 @@ static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *bytes, si
 
 void mq_quic_callbacks(ngtcp2_callbacks *callbacks) {
     *callbacks = (ngtcp2_callbacks){
-        .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+        .recv_crypto_data = on_crypto_data,
         .encrypt = mq_quic_encrypt,
         .decrypt = mq_quic_decrypt,
         .hp_mask = mq_quic_mask,

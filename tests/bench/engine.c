@@ -17,7 +17,6 @@
 #include <masqueproxy/masqueproxy.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +26,13 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "sockets.h"
 
 enum {
     PIECES = 16,
     BURSTS = 32,
-    READ_BYTES = 65535,
     BATCH = 32, /* datagrams given at once */
     CONNECTIONS_MAX = 4096,
-    SOCKET_BYTES = 4 << 20,
     DRAIN_MS = 300, /* what is under way when the last datagram was sent */
 };
 
@@ -80,80 +78,9 @@ static masque_address loopback(uint16_t port) {
     return (masque_address){.ip = {127, 0, 0, 1}, .family = MASQUE_IPV4, .port = port};
 }
 
-/* A socket of TYPE on 127.0.0.1, connected to PORT or, with 0, bound; *OWN is its port. */
-static int local_socket(int type, uint16_t port, uint16_t *own) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int size = SOCKET_BYTES;
+static void set_no_delay(int fd) {
     int one = 1;
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    if (type == SOCK_DGRAM) {
-        setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof one);
-    }
-    address.sin_port = htons(port);
-    bool done =
-        port ? connect(fd, (struct sockaddr *)&address, length) == 0
-             : bind(fd, (struct sockaddr *)&address, length) == 0 && (type == SOCK_DGRAM || listen(fd, 128) == 0);
-    if (!done || getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
-        perror("bench_engine: socket");
-        exit(1);
-    }
-    *own = ntohs(address.sin_port);
-    return fd;
-}
-
-static void set_nonblocking(int fd) {
-    struct timeval none = {.tv_sec = 0};
-    (void)none;
-    int flags = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &flags, sizeof flags);
-}
-
-/* --- what UDP_GRO gathers and UDP_SEGMENT cuts ---------------------------------------------- */
-
-static ssize_t receive(int fd, uint8_t *bytes, size_t *segment, struct sockaddr_in *from) {
-    union {
-        struct cmsghdr header;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec piece = {.iov_base = bytes, .iov_len = READ_BYTES};
-    struct msghdr message = {.msg_name = from,
-                             .msg_namelen = from ? sizeof *from : 0,
-                             .msg_iov = &piece,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof control};
-    ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT);
-    struct cmsghdr *at = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    *segment = (size_t)(length > 0 ? length : 0);
-    if (at && at->cmsg_level == IPPROTO_UDP && at->cmsg_type == UDP_GRO) {
-        int value;
-        memcpy(&value, CMSG_DATA(at), sizeof value);
-        *segment = (size_t)value;
-    }
-    return length;
-}
-
-static bool send_burst(int fd, const void *bytes, size_t length, size_t segment, const struct sockaddr_in *to) {
-    union {
-        struct cmsghdr header;
-        uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
-    } control;
-    struct iovec piece = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
-    struct msghdr message = {
-        .msg_name = (void *)(uintptr_t)to, .msg_namelen = to ? sizeof *to : 0, .msg_iov = &piece, .msg_iovlen = 1};
-    if (segment > 0 && length > segment) {
-        uint16_t value = (uint16_t)segment;
-        memset(&control, 0, sizeof control);
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        control.header =
-            (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof value), .cmsg_level = IPPROTO_UDP, .cmsg_type = UDP_SEGMENT};
-        memcpy(CMSG_DATA(&control.header), &value, sizeof value);
-    }
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 /* --- the proxy's side ---------------------------------------------------------------------------- */
@@ -185,7 +112,8 @@ static void write_packets(struct bench *b) {
     size_t count;
     while ((count = masque_engine_pull_packets(b->engine, bursts, BURSTS, loop_now())) > 0) {
         size_t sent = 0;
-        while (sent < count && send_burst(b->fd, bursts[sent].bytes, bursts[sent].length, bursts[sent].segment, NULL)) {
+        while (sent < count &&
+               socket_send(b->fd, bursts[sent].bytes, bursts[sent].length, bursts[sent].segment, NULL)) {
             sent++;
         }
         masque_engine_pulled_packets(b->engine, sent, loop_now());
@@ -225,7 +153,7 @@ static void read_proxy(struct bench *b) {
     masque_packets packets = {.local = b->local, .remote = b->remote, .bytes = bytes};
     masque_route route;
     ssize_t length;
-    for (int i = 0; i < 32 && (length = receive(b->fd, bytes, &packets.segment, NULL)) > 0; i++) {
+    for (int i = 0; i < 32 && (length = socket_receive(b->fd, bytes, &packets.segment, NULL)) > 0; i++) {
         packets.length = (size_t)length;
         masque_engine_packets(b->engine, &packets, &route, loop_now());
     }
@@ -316,7 +244,7 @@ static void serve_target_datagrams(struct bench *b) {
     struct sockaddr_in from;
     size_t segment;
     ssize_t length;
-    while ((length = receive(b->target_udp, bytes, &segment, &from)) >= 0) {
+    while ((length = socket_receive(b->target_udp, bytes, &segment, &from)) >= 0) {
         b->target_peer = loopback(ntohs(from.sin_port));
         b->received += b->mode == UDP_UP && segment > 0 ? ((size_t)length + segment - 1) / segment : 0;
         if (!b->answered) {
@@ -347,7 +275,7 @@ static void give_datagrams(struct bench *b, uint64_t began) {
             struct sockaddr_in to = {.sin_family = AF_INET,
                                      .sin_port = htons(b->target_peer.port),
                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-            if (!send_burst(b->target_udp, pattern, burst * b->length, b->length, &to)) {
+            if (!socket_send(b->target_udp, pattern, burst * b->length, b->length, &to)) {
                 return;
             }
         }
@@ -396,7 +324,7 @@ static void step(struct bench *b, int wait_ms) {
             close(b->target);
         }
         b->target = fd;
-        set_nonblocking(fd);
+        set_no_delay(fd);
     }
     read_proxy(b);
     take_events(b);
@@ -409,7 +337,7 @@ static void connect_to_proxy(struct bench *b) {
     uint16_t own;
     int error;
     if (!b->over_udp || b->fd < 0) {
-        b->fd = local_socket(b->over_udp ? SOCK_DGRAM : SOCK_STREAM, b->port, &own);
+        b->fd = socket_open(b->over_udp ? SOCK_DGRAM : SOCK_STREAM, b->port, &own);
         b->local = loopback(own);
         b->remote = loopback(b->port);
     }
@@ -611,8 +539,8 @@ int main(int argc, char **argv) {
         pattern[i] = (uint8_t)(i * 131 >> 3);
     }
     b.over_udp = b.protocol == MASQUE_PROTOCOL_H3;
-    b.target_listener = local_socket(SOCK_STREAM, 0, &b.target_port);
-    b.target_udp = local_socket(SOCK_DGRAM, 0, &udp_port);
+    b.target_listener = socket_open(SOCK_STREAM, 0, &b.target_port);
+    b.target_udp = socket_open(SOCK_DGRAM, 0, &udp_port);
     b.target_port = b.mode == UDP_UP || b.mode == UDP_DOWN ? udp_port : b.target_port;
     make_engine(&b);
     run(&b);

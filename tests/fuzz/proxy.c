@@ -19,11 +19,14 @@
 static masque_tunnel_id allowed[ALLOWED_MAX];
 static size_t allowed_count;
 
-/* The same bytes in every run. */
+/* The same bytes in every run, but other ones each time: connection IDs may not repeat. */
+static uint32_t drawn;
+
 static void not_random(void *context, uint8_t *buffer, size_t size) {
     (void)context;
+    drawn++;
     for (size_t i = 0; i < size; i++) {
-        buffer[i] = (uint8_t)(i * 151 + 7);
+        buffer[i] = (uint8_t)(i * 151 + 7 + (drawn >> (8 * (i % 4))));
     }
 }
 
