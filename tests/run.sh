@@ -61,6 +61,15 @@ run_tests() { # PRESET
     passed=$((passed + total - bad - skip))
 }
 
+# What tests/CONFORMANCE.md names must be in the tests that have just run.
+check_conformance() {
+    if python3 "$root/tests/conformance.py" "$root/build/release"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
 sh "$root/cmake/dependencies.sh" test
 case " $builds " in
 *' release '*) sh "$root/cmake/dependencies.sh" peers ;;
@@ -69,6 +78,7 @@ mkdir -p "$root/build"
 for preset in $builds; do
     if build "$preset"; then
         run_tests "$preset"
+        [ "$preset" != release ] || check_conformance
     else
         failed=$((failed + 1))
     fi
