@@ -52,7 +52,8 @@ MASQUE_EXTERN int masque_conn_close(masque_engine *engine, masque_conn_id conn, 
 typedef struct masque_tunnel_request {
     masque_transport transport; /* TCP: CONNECT; UDP: CONNECT-UDP */
     const char *target;         /* "host:port", an IPv6 address in brackets */
-    const masque_field *fields; /* Proxy-Authorization, sec-ch-geohash, …; names in lower case */
+    const masque_field *fields; /* Proxy-Authorization, sec-ch-geohash, …; names in lower case, none of those
+                                   that are about the connection, or content (RFC 9113 8.2.2, RFC 9297 3.2) */
     size_t field_count;         /* at most MASQUE_REQUEST_FIELDS_MAX */
 } masque_tunnel_request;
 

@@ -131,13 +131,33 @@ static bool is_field_name(const char *name) {
     return *name != 0;
 }
 
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+/* RFC 9110 5.5: no control characters, no blanks around it. */
 static bool is_field_value(const char *value) {
-    for (const char *at = value; *at; at++) {
-        if ((unsigned char)*at < ' ' && *at != '\t') {
+    size_t length = strlen(value);
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
             return false;
         }
     }
-    return true;
+    return length == 0 || !(is_blank(value[0]) || is_blank(value[length - 1]));
+}
+
+/* What the engine says itself, or no tunnel may say (RFC 9113 8.2.2, RFC 9297 3.2). */
+static bool is_for_us(const char *name) {
+    static const char *const ours[] = {
+        "connection", "content-length",   "content-type", "capsule-protocol",  "host",
+        "keep-alive", "proxy-connection", "te",           "transfer-encoding", "upgrade"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        if (strcmp(name, ours[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The request as its session wants it; TEXTS hold what it points to. */
@@ -152,7 +172,8 @@ static int call_init(mq_call *call, mq_call_texts *texts, const mq_outbound *out
     bool good = request->field_count <= MQ_CALL_EXTRA_MAX &&
                 mq_authority_parse(&target, request->target, strlen(request->target)) == 0;
     for (size_t i = 0; i < request->field_count && good; i++) {
-        good = is_field_name(request->fields[i].name) && is_field_value(request->fields[i].value);
+        const masque_field *field = &request->fields[i];
+        good = is_field_name(field->name) && !is_for_us(field->name) && is_field_value(field->value);
     }
     if (!good) {
         return MASQUE_ERR_INVALID;

@@ -215,19 +215,19 @@ int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict
 
 /* --- requests ----------------------------------------------------------------------------- */
 
-/* RFC 9298 3.2 and 3.4: GET with an upgrade, or extended CONNECT. */
+/* RFC 9298 3.2 and 3.4: GET with an upgrade, or extended CONNECT. RFC 9110 7.8: Upgrade alone, without
+   Connection, means nothing. */
 static bool is_upgrade(const mq_request *request) {
-    bool h1 = request->method == MQ_METHOD_GET && request->is_upgrade;
-    bool extended = request->method == MQ_METHOD_CONNECT && !request->is_upgrade;
-    return request->protocol.bytes && (h1 || extended);
+    bool h1 = request->method == MQ_METHOD_GET && request->has_upgrade && request->is_upgrade;
+    return h1 || (request->method == MQ_METHOD_CONNECT && request->has_protocol);
 }
 
 static mq_refusal check_udp_form(mq_tunnel *tunnel, const mq_request *request) {
     const masque_config *config = current_config(tunnel);
-    if (config->no_udp || !mq_request_is_for(request, "connect-udp")) {
+    if (config->no_udp || !request->is_for_udp) {
         return MQ_REFUSAL_PROTOCOL; /* RFC 8441 4, RFC 9110 7.8 */
     }
-    if (request->has_body) {
+    if (request->has_body || request->has_content_type) {
         return MQ_REFUSAL_MALFORMED; /* RFC 9297 3.2 */
     }
     if (!request->path.bytes || mq_uri_template_match(&config->udp_template, request->path.bytes, request->path.length,

@@ -67,7 +67,7 @@ static mq_quic_setup quic_setup_of(mq_conn *conn) {
         .may_migrate = config->may_migrate,
         .stream_window = mq_window_initial(&config->limits),
         .connection_window = mq_window_connection(&config->limits),
-        .goodbye_code = MQ_H3_NO_ERROR,
+        .is_error = mq_h3_is_error,
     };
 }
 

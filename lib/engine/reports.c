@@ -27,13 +27,9 @@ static bool on_bytes(void *owner, mq_stream *stream, const uint8_t *bytes, size_
     return mq_tunnel_take_bytes(mq_tunnel_of(stream), bytes, length);
 }
 
-/* A tunnel of bytes has no use for one: RFC 9297 2 lets it be dropped. */
 static void on_datagram(void *owner, mq_stream *stream, const uint8_t *bytes, size_t length) {
-    mq_tunnel *tunnel = mq_tunnel_of(stream);
     (void)owner;
-    if (tunnel->udp) {
-        mq_udp_take_datagram(tunnel, bytes, length);
-    }
+    mq_udp_take_datagram(mq_tunnel_of(stream), bytes, length);
 }
 
 static void on_too_big(void *owner) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "http/request.h"
+
 #define FIELD_OVERHEAD 32u
 
 static int take_status(mq_answer *answer, const char *text, size_t length) {
@@ -47,6 +49,22 @@ int mq_answer_field(mq_answer *answer, const masque_allocator *allocator, const 
     text[name_length + 1 + value_length] = 0;
     fields[answer->count++] = (masque_field){.name = text, .value = text + name_length + 1};
     return 0;
+}
+
+bool mq_answer_opens_capsules(const mq_answer *answer, bool upgrade) {
+    bool upgrades = false;
+    bool names = false;
+    for (size_t i = 0; i < answer->count; i++) {
+        const char *name = answer->fields[i].name;
+        const char *value = answer->fields[i].value;
+        if (strcmp(name, "content-length") == 0 || strcmp(name, "content-type") == 0 ||
+            strcmp(name, "transfer-encoding") == 0) {
+            return false;
+        }
+        upgrades = upgrades || (strcmp(name, "connection") == 0 && mq_list_names(value, strlen(value), "upgrade"));
+        names = names || (strcmp(name, "upgrade") == 0 && mq_list_names(value, strlen(value), "connect-udp"));
+    }
+    return upgrade ? upgrades && names : answer->status < 204 || answer->status > 206;
 }
 
 void mq_answer_free(mq_answer *answer) {

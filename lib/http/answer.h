@@ -28,6 +28,10 @@ static inline bool mq_answer_is_interim(const mq_answer *answer) {
     return answer->status >= 100 && answer->status < 200 && answer->status != 101;
 }
 
+/* Does an answer that opens a tunnel of datagrams say what it must? RFC 9297 3.2: no content, nor a status that is
+   about it. With UPGRADE, HTTP/1.1's 101, it names the protocol too (RFC 9298 3.3). */
+bool mq_answer_opens_capsules(const mq_answer *answer, bool upgrade);
+
 /* Frees what it holds; it can be read again. */
 void mq_answer_free(mq_answer *answer);
 

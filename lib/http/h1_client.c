@@ -78,6 +78,9 @@ static int parse(mq_h1_session *h1, size_t length) {
     mq_answer answer = {.allocator = NULL};
     int error = mq_h1_parse_answer(&answer, h1->base.allocator, h1->base.limits, h1->head, length);
     mq_h1_drop_head(h1);
+    if (!error && answer.status == 101 && !(h1->wants_udp && mq_answer_opens_capsules(&answer, true))) {
+        error = MASQUE_ERR_PROTOCOL; /* RFC 9110 15.2.2: to what nobody asked for */
+    }
     if (!error && !mq_answer_is_interim(&answer)) {
         report(h1, &answer);
     }

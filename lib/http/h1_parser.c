@@ -161,7 +161,10 @@ mq_refusal mq_h1_parse(mq_request *request, const masque_limits *limits, const c
         return MQ_REFUSAL_INTERNAL;
     }
     /* RFC 9112 3.2: exactly one Host. */
-    return request->host_count == 1 ? MQ_REFUSAL_NONE : MQ_REFUSAL_MALFORMED;
+    if (request->host_count != 1) {
+        return MQ_REFUSAL_MALFORMED;
+    }
+    return request->bad_host ? MQ_REFUSAL_BAD_AUTHORITY : MQ_REFUSAL_NONE;
 }
 
 /* --- answers ------------------------------------------------------------------------ */

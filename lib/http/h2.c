@@ -202,7 +202,9 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
         if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             finish_request(h2, id);
         } else if (h2->is_client && (!near || !near->answered)) {
-            mq_h2_answer_end(h2, id);
+            if (mq_h2_answer_end(h2, id)) {
+                return NGHTTP2_ERR_CALLBACK_FAILURE;
+            }
         } else {
             /* RFC 9113 8.5: nothing but DATA on a tunnel. */
             reset_stream(h2, id, NGHTTP2_PROTOCOL_ERROR);

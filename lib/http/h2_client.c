@@ -23,11 +23,15 @@ int mq_h2_answer_field(mq_h2_session *h2, int32_t id, const uint8_t *name, size_
     return 0;
 }
 
-void mq_h2_answer_end(mq_h2_session *h2, int32_t id) {
+int mq_h2_answer_end(mq_h2_session *h2, int32_t id) {
     mq_stream *stream = mq_h2_find_stream(h2->ng, id);
     if (stream && !mq_answer_is_interim(&h2->answer)) {
         bool opened = h2->answer.status / 100 == 2;
         stream->answered = true;
+        if (opened && stream->datagrams && !mq_answer_opens_capsules(&h2->answer, false)) {
+            mq_answer_free(&h2->answer);
+            return nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
+        }
         if (!opened) {
             nghttp2_session_set_stream_user_data(h2->ng, id, NULL);
             mq_h2_forget_stream(h2, stream);
@@ -36,6 +40,7 @@ void mq_h2_answer_end(mq_h2_session *h2, int32_t id) {
         h2->base.events->answered(h2->base.owner, stream, &h2->answer, opened);
     }
     mq_answer_free(&h2->answer);
+    return 0;
 }
 
 /* --- requests -------------------------------------------------------------------------- */

@@ -60,6 +60,6 @@ int mq_h2_request(mq_session *session, mq_stream *stream, const mq_call *call);
 /* A field of an answer, and its end. 0 or one of nghttp2's errors. */
 int mq_h2_answer_field(mq_h2_session *h2, int32_t id, const uint8_t *name, size_t name_length, const uint8_t *value,
                        size_t value_length);
-void mq_h2_answer_end(mq_h2_session *h2, int32_t id);
+int mq_h2_answer_end(mq_h2_session *h2, int32_t id);
 
 #endif

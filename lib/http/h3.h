@@ -13,6 +13,10 @@
 
 /* RFC 9114 8.1: the code of an end in order. */
 #define MQ_H3_NO_ERROR 0x100u
+#define MQ_H3_DATAGRAM_ERROR 0x33u /* RFC 9297 5.2 */
+
+/* RFC 9114 8: a code that nobody knows is as good as H3_NO_ERROR. */
+bool mq_h3_is_error(uint64_t code);
 
 /* Takes over QUIC's streams, whose 1-RTT keys must be there. NULL without memory. QUIC
    must outlive it. */

@@ -43,6 +43,11 @@ static int on_end_headers(nghttp3_conn *ng, int64_t id, int fin, void *user, voi
     }
     mq_stream *near = stream->stream;
     bool opened = stream->answer.status / 100 == 2;
+    if (opened && near->datagrams && !mq_answer_opens_capsules(&stream->answer, false)) {
+        mq_h3_lose_stream(h3, stream, true);
+        mq_h3_abort_stream(h3, id, NGHTTP3_H3_MESSAGE_ERROR);
+        return h3->dead ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    }
     if (!opened) {
         mq_h3_forget_stream(h3, stream);
         mq_h3_note(h3, nghttp3_conn_resume_stream(ng, id));

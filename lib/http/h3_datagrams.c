@@ -56,14 +56,24 @@ static void keep_early(mq_h3_session *h3, int64_t id, const uint8_t *bytes, size
     }
 }
 
-void mq_h3_replay_early(mq_h3_session *h3, const mq_h3_stream *stream) {
+/* RFC 9297 2: a request that has no use for datagrams ends. 2.1: none comes behind the peer's end. */
+static void deliver(mq_h3_session *h3, mq_h3_stream *stream, const uint8_t *bytes, size_t length) {
+    if (!stream->stream->datagrams) {
+        mq_h3_lose_stream(h3, stream, true);
+        mq_h3_abort_stream(h3, stream->id, MQ_H3_DATAGRAM_ERROR);
+    } else if (!stream->finished) {
+        h3->base.events->datagram(h3->base.owner, stream->stream, bytes, length);
+    }
+}
+
+void mq_h3_replay_early(mq_h3_session *h3, mq_h3_stream *stream) {
     for (size_t i = 0; i < MQ_EARLY_DATAGRAMS && h3->early_bytes > 0; i++) {
         mq_early_datagram *early = &h3->early[i];
         if (!early->bytes || early->stream != stream->id) {
             continue;
         }
         if (stream->stream && h3->base.now - early->at < EARLY_LIFETIME) {
-            h3->base.events->datagram(h3->base.owner, stream->stream, early->bytes, early->length);
+            deliver(h3, stream, early->bytes, early->length);
         }
         drop_early(h3, early);
     }
@@ -77,16 +87,16 @@ int mq_h3_datagram(void *owner, const uint8_t *bytes, size_t length) {
         return -1;
     }
     if (used == 0 || quarter > QUARTER_MAX) {
-        return mq_h3_close(h3, 0x33, MASQUE_ERR_PROTOCOL); /* RFC 9297 2.1: H3_DATAGRAM_ERROR */
+        return mq_h3_close(h3, MQ_H3_DATAGRAM_ERROR, MASQUE_ERR_PROTOCOL); /* RFC 9297 2.1 */
     }
     int64_t id = (int64_t)(quarter * 4);
-    const mq_h3_stream *stream = mq_h3_find(h3, id);
+    mq_h3_stream *stream = mq_h3_find(h3, id);
     if (stream && stream->stream) {
-        h3->base.events->datagram(h3->base.owner, stream->stream, bytes + used, length - used);
+        deliver(h3, stream, bytes + used, length - used);
     } else if (id > h3->newest || (stream && !mq_link_alone(&stream->in_heads))) {
         keep_early(h3, id, bytes + used, length - used);
     }
-    return 0; /* of a stream that is over: dropped */
+    return h3->dead ? -1 : 0; /* of a stream that is over: dropped */
 }
 
 /* --- to the peer -------------------------------------------------------------------------------- */

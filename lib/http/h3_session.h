@@ -132,7 +132,7 @@ void mq_h3_offer_datagrams(mq_h3_session *h3, mq_h3_stream *stream);
 /* Are datagrams of UDP tunnels carried by QUIC's? False also while it isn't known. */
 bool mq_h3_uses_datagrams(const mq_h3_session *h3);
 /* What came for STREAM before its request did. */
-void mq_h3_replay_early(mq_h3_session *h3, const mq_h3_stream *stream);
+void mq_h3_replay_early(mq_h3_session *h3, mq_h3_stream *stream);
 void mq_h3_free_early(mq_h3_session *h3);
 
 #endif

@@ -80,7 +80,13 @@ static int on_reset(void *owner, int64_t id, uint64_t code) {
     return mq_h3_count_reset(h3);
 }
 
-/* STOP_SENDING: the peer reads no more. With H3_NO_ERROR it may still send, and say its
+bool mq_h3_is_error(uint64_t code) {
+    bool h3 = code > MQ_H3_NO_ERROR && code <= NGHTTP3_H3_VERSION_FALLBACK;
+    bool qpack = code >= NGHTTP3_QPACK_DECOMPRESSION_FAILED && code <= NGHTTP3_QPACK_DECODER_STREAM_ERROR;
+    return h3 || qpack || code == MQ_H3_DATAGRAM_ERROR;
+}
+
+/* STOP_SENDING: the peer reads no more. With no error it may still send, and say its
    end: some close a tunnel so. A UDP tunnel without answers is of no use, though. */
 static int on_stopped(void *owner, int64_t id, uint64_t code) {
     mq_h3_session *h3 = owner;
@@ -93,7 +99,7 @@ static int on_stopped(void *owner, int64_t id, uint64_t code) {
         return id & 2 ? mq_h3_close(h3, NGHTTP3_H3_CLOSED_CRITICAL_STREAM, MASQUE_ERR_PROTOCOL) : 0;
     }
     nghttp3_conn_shutdown_stream_write(h3->ng, id);
-    bool in_order = code == MQ_H3_NO_ERROR;
+    bool in_order = !mq_h3_is_error(code);
     if (stream->stream && (!in_order || stream->stream->datagrams)) {
         mq_h3_lose_stream(h3, stream, !in_order);
         mq_quic_stop(h3->quic, id, NGHTTP3_H3_REQUEST_CANCELLED);
@@ -111,7 +117,7 @@ static int on_closed(void *owner, int64_t id, void *stream_owner, uint64_t code)
     if (!stream) {
         return 0;
     }
-    bool in_order = (code == 0 || code == MQ_H3_NO_ERROR) && stream->finished;
+    bool in_order = !mq_h3_is_error(code) && stream->finished;
     mq_h3_lose_stream(h3, stream, !in_order);
     mq_h3_stream_del(h3, stream);
     if (!h3->is_client) {

@@ -4,6 +4,7 @@
 
 /* RFC 9113 6.5.2: what a field costs beside its bytes. */
 #define FIELD_OVERHEAD 32
+#define CONNECT_UDP "connect-udp"
 
 typedef struct field_rule {
     const char *name;
@@ -21,6 +22,27 @@ static bool same_word(const char *text, size_t length, const char *word) {
         }
     }
     return word[length] == 0;
+}
+
+bool mq_list_names(const char *list, size_t length, const char *word) {
+    size_t start = 0;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && list[i] != ',') {
+            continue;
+        }
+        size_t end = i;
+        while (start < end && (list[start] == ' ' || list[start] == '\t')) {
+            start++;
+        }
+        while (end > start && (list[end - 1] == ' ' || list[end - 1] == '\t')) {
+            end--;
+        }
+        if (same_word(list + start, end - start, word)) {
+            return true;
+        }
+        start = i + 1;
+    }
+    return false;
 }
 
 static void keep(mq_request *request, mq_text *text, const char *value, size_t length) {
@@ -59,33 +81,36 @@ static void take_body_header(mq_request *request, const char *value, size_t leng
     request->has_body = true;
 }
 
-static void take_host(mq_request *request, const char *value, size_t length) {
+static void take_content_type(mq_request *request, const char *value, size_t length) {
     (void)value;
     (void)length;
+    request->has_content_type = true;
+}
+
+/* RFC 9112 3.2: a name or address, perhaps with a port; or nothing. */
+static bool is_host(const char *value, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        char c = lower(value[i]);
+        bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~!$&'()*+,;=%:[]", c));
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_host(mq_request *request, const char *value, size_t length) {
     request->host_count++;
+    request->bad_host = request->bad_host || !is_host(value, length);
 }
 
 static void take_upgrade(mq_request *request, const char *value, size_t length) {
-    keep(request, &request->protocol, value, length);
+    request->has_upgrade = true;
+    request->is_for_udp = request->is_for_udp || mq_list_names(value, length, CONNECT_UDP);
 }
 
-/* A comma-separated list of options (RFC 9110 7.6.1). */
 static void take_connection(mq_request *request, const char *value, size_t length) {
-    size_t start = 0;
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && value[i] != ',') {
-            continue;
-        }
-        size_t end = i;
-        while (start < end && (value[start] == ' ' || value[start] == '\t')) {
-            start++;
-        }
-        while (end > start && (value[end - 1] == ' ' || value[end - 1] == '\t')) {
-            end--;
-        }
-        request->is_upgrade = request->is_upgrade || same_word(value + start, end - start, "upgrade");
-        start = i + 1;
-    }
+    request->is_upgrade = request->is_upgrade || mq_list_names(value, length, "upgrade");
 }
 
 static const field_rule RULES[] = {
@@ -93,6 +118,7 @@ static const field_rule RULES[] = {
     {"authorization", take_authorization},
     {"host", take_host},
     {"content-length", take_body_header},
+    {"content-type", take_content_type},
     {"transfer-encoding", take_body_header},
     {"upgrade", take_upgrade},
     {"connection", take_connection},
@@ -105,7 +131,6 @@ void mq_request_init(mq_request *request, const masque_allocator *allocator) {
 void mq_request_free(mq_request *request) {
     drop(request, &request->authority);
     drop(request, &request->path);
-    drop(request, &request->protocol);
     drop(request, &request->proxy_authorization);
     drop(request, &request->authorization);
 }
@@ -128,7 +153,8 @@ void mq_request_set_path(mq_request *request, const char *text, size_t length) {
 }
 
 void mq_request_set_protocol(mq_request *request, const char *text, size_t length) {
-    keep(request, &request->protocol, text, length);
+    request->has_protocol = true;
+    request->is_for_udp = same_word(text, length, CONNECT_UDP);
 }
 
 void mq_request_count(mq_request *request, const masque_limits *limits, size_t length) {
@@ -149,10 +175,6 @@ void mq_request_field(mq_request *request, const masque_limits *limits, const ch
             return;
         }
     }
-}
-
-bool mq_request_is_for(const mq_request *request, const char *protocol) {
-    return request->protocol.bytes && same_word(request->protocol.bytes, request->protocol.length, protocol);
 }
 
 bool mq_request_credential(const mq_request *request, const mq_text **credential) {

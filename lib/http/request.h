@@ -15,7 +15,7 @@
 
 typedef enum mq_method {
     MQ_METHOD_OTHER,
-    MQ_METHOD_CONNECT, /* with PROTOCOL: extended (RFC 8441) or, on HTTP/1.1, an upgrade */
+    MQ_METHOD_CONNECT, /* with :protocol: extended (RFC 8441) */
     MQ_METHOD_GET
 } mq_method;
 
@@ -30,20 +30,27 @@ typedef struct mq_request {
     mq_method method;
     mq_text authority; /* :authority, or the request target of an HTTP/1.1 CONNECT */
     mq_text path;      /* :path, or the request target of any other HTTP/1.1 request */
-    mq_text protocol;  /* :protocol, or Upgrade */
     mq_text proxy_authorization;
     mq_text authorization;
     uint32_t credential_count; /* fields named so; Authorization counts only without the other */
     uint32_t authorization_count;
     uint32_t host_count;
-    bool has_body;   /* Content-Length or Transfer-Encoding was there */
-    bool is_upgrade; /* Connection: Upgrade (HTTP/1.1) */
-    bool too_large;  /* a limit on fields or bytes was passed: 431 */
-    bool no_memory;  /* 503 */
+    bool bad_host;         /* one of them can be no host */
+    bool has_body;         /* Content-Length or Transfer-Encoding was there */
+    bool has_content_type; /* Content-Type was there */
+    bool has_protocol;     /* :protocol was there */
+    bool has_upgrade;      /* Upgrade was there (HTTP/1.1) ... */
+    bool is_upgrade;       /* ... and Connection: Upgrade */
+    bool is_for_udp;       /* :protocol is connect-udp, or Upgrade names it */
+    bool too_large;        /* a limit on fields or bytes was passed: 431 */
+    bool no_memory;        /* 503 */
     uint64_t field_count;
     uint64_t byte_count;     /* names and values, 32 for each field */
     masque_time complete_at; /* when the head was complete */
 } mq_request;
+
+/* Is WORD, in lower case, in the comma-separated LIST, in any case (RFC 9110 5.6.1, 7.6.1, 7.8)? */
+bool mq_list_names(const char *list, size_t length, const char *word);
 
 void mq_request_init(mq_request *request, const masque_allocator *allocator);
 /* Wipes credentials. */
@@ -61,9 +68,6 @@ void mq_request_count(mq_request *request, const masque_limits *limits, size_t l
 /* One field. NAME in any case. */
 void mq_request_field(mq_request *request, const masque_limits *limits, const char *name, size_t name_length,
                       const char *value, size_t value_length);
-
-/* Is it for PROTOCOL, in lower case (RFC 9110 7.8: names are case-insensitive)? */
-bool mq_request_is_for(const mq_request *request, const char *protocol);
 
 /* The one credential: Proxy-Authorization's, or Authorization's when that is
    absent. False when it stands there more than once. An absent one is the empty text. */

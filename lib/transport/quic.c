@@ -46,9 +46,8 @@ void mq_quic_drop(mq_quic *quic, int error) {
 /* The client said CONNECTION_CLOSE. */
 static void note_goodbye(mq_quic *quic) {
     const ngtcp2_ccerr *said = ngtcp2_conn_get_ccerr2(quic->ng);
-    /* 0 is no code of HTTP/3, but what many say at their end. */
-    bool in_order = said->error_code == 0 ||
-                    (said->type == NGTCP2_CCERR_TYPE_APPLICATION && said->error_code == quic->setup.goodbye_code);
+    bool in_order = said->type == NGTCP2_CCERR_TYPE_APPLICATION ? !quic->setup.is_error(said->error_code)
+                                                                : said->error_code == NGTCP2_NO_ERROR;
     mq_quic_drop(quic, in_order ? 0 : MASQUE_ERR_PROTOCOL);
 }
 

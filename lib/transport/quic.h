@@ -73,7 +73,7 @@ typedef struct mq_quic_setup {
     bool may_migrate;
     uint64_t stream_window;
     uint64_t connection_window;
-    uint64_t goodbye_code; /* of an application's CONNECTION_CLOSE that is no error */
+    bool (*is_error)(uint64_t code); /* of an application's CONNECTION_CLOSE */
 } mq_quic_setup;
 
 /* The first packet of a client, read by mq_quic_read_initial() of quic_packet.h. */

@@ -3,6 +3,7 @@
  * with their code, what they allow is borne, and what is only meant to cost us (threats 2d)
  * is bounded.
  */
+#include "harness/frames.h"
 #include "harness/suite.h"
 
 #define NO_CLOSE MASQUE_NEVER
@@ -16,13 +17,18 @@
 #define MESSAGE_ERROR 0x10eu
 #define QPACK_DECOMPRESSION_FAILED 0x200u
 #define QPACK_ENCODER_STREAM_ERROR 0x201u
+#define CONNECT_ERROR 0x10fu
+#define REQUEST_CANCELLED 0x10cu
+#define REQUEST_INCOMPLETE 0x10du
 #define DATAGRAM_ERROR 0x33u
 
 /* Bytes that hold zeros. */
 #define BYTES(text) (text), sizeof(text) - 1
 
-/* A control stream with SETTINGS: H3_DATAGRAM, and one that means nothing (RFC 9114 7.2.4.1). */
-#define CONTROL "\x00\x04\x05\x33\x01\x40\x5f\x07"
+/* Quarter Stream ID and context ID 0, and no payload. */
+#define DATAGRAM BYTES("\x00\x00")
+#define UDP_PATH "/.well-known/masque/udp/" SIM_ECHO "/1001/"
+#define CONTROL SIM_H3_CONTROL
 /* A CONNECT to SIM_QUIET:1001 without a credential, as QPACK. */
 #define HEAD                                                                                                           \
     "\x00\x00\xcf\x50\x0e"                                                                                             \
@@ -37,44 +43,16 @@ static sim_conn *raw_client(sim_world *w, bool with_control) {
     return c;
 }
 
-static void add_literal(sim_bytes *block, const char *name, const char *value) {
-    /* RFC 9204 4.5.6; names from 7 bytes on have a second length byte. */
-    size_t length = strlen(name);
-    uint8_t head[3] = {(uint8_t)(0x20 | (length < 7 ? length : 7)), (uint8_t)(length - 7), (uint8_t)strlen(value)};
-    sim_bytes_add(block, head, 1);
-    if (length >= 7) {
-        sim_bytes_add(block, head + 1, 1);
-    }
-    sim_bytes_add(block, name, length);
-    sim_bytes_add(block, head + 2, 1);
-    sim_bytes_add(block, value, strlen(value));
-}
-
-/* A frame; at most 16,383 bytes. */
-static void add_frame(sim_bytes *out, uint8_t type, const void *payload, size_t length) {
-    const uint8_t head[3] = {type, (uint8_t)(0x40 | length >> 8), (uint8_t)length};
-    sim_bytes_add(out, head, sizeof head);
-    sim_bytes_add(out, payload, length);
-}
-
-static void send_all(sim_conn *c, int64_t id, sim_bytes *out, bool fin) {
-    if (id >= 0) {
-        sim_stream_send(c, id, out->bytes, out->end, fin);
-    }
-    sim_bytes_free(out);
-    *out = (sim_bytes){.start = 0};
-}
-
 /* A good request; MORE is what follows its head. */
 static int64_t request(sim_conn *c, const void *more, size_t length, bool fin) {
     sim_bytes block = {.bytes = NULL};
     sim_bytes out = {.bytes = NULL};
     int64_t id = sim_stream_open(c, true);
     sim_bytes_add(&block, BYTES(HEAD));
-    add_literal(&block, "proxy-authorization", "Preshared " SIM_KEY);
-    add_frame(&out, 1, block.bytes, block.end);
+    sim_qpack(&block, "proxy-authorization", "Preshared " SIM_KEY);
+    sim_h3_frame(&out, 1, block.bytes, block.end);
     sim_bytes_add(&out, more, length);
-    send_all(c, id, &out, fin);
+    sim_h3_send(c, id, &out, fin);
     sim_bytes_free(&block);
     return id;
 }
@@ -130,6 +108,8 @@ static const row ROWS[] = {
     {"QPACK: a static entry beyond the table", 'r', BYTES("\x01\x04\x00\x00\xff\x24"), false,
      QPACK_DECOMPRESSION_FAILED},
     {"an end inside a frame", 'r', BYTES("\x01\x10\x00\x00"), true, FRAME_ERROR},
+    /* nghttp3 makes it an error of the connection, with this code where RFC 9114 4.1 says H3_REQUEST_INCOMPLETE. */
+    {"an end before a head", 'r', BYTES(""), true, FRAME_UNEXPECTED},
     {"trailers", 'R', BYTES("\x01\x04\x00\x00\xc1\xc1"), false, FRAME_UNEXPECTED},
     {"DATA behind the head", 'R', BYTES("\x00\x00"), false, NO_CLOSE},
     {"a request without a method", 'r',
@@ -189,19 +169,137 @@ static void test_control_stream_reset(void **state) {
     sim_world_close(w);
 }
 
+/* --- datagrams, and ends --------------------------------------------------------------------- */
+
+static int64_t udp_request(sim_conn *c) {
+    static const char *const fields[] = {":method", "CONNECT",    ":protocol",  "connect-udp", ":scheme",
+                                         "https",   ":authority", "proxy.test", ":path",       UDP_PATH};
+    sim_bytes block = {.bytes = NULL};
+    sim_bytes out = {.bytes = NULL};
+    int64_t id = sim_stream_open(c, true);
+    sim_bytes_add(&block, "\0\0", 2);
+    for (size_t i = 0; i < SIM_COUNT(fields); i += 2) {
+        sim_qpack(&block, fields[i], fields[i + 1]);
+    }
+    sim_qpack(&block, "proxy-authorization", "Preshared " SIM_KEY);
+    sim_h3_frame(&out, 1, block.bytes, block.end);
+    sim_h3_send(c, id, &out, false);
+    sim_bytes_free(&block);
+    return id;
+}
+
 /* A datagram may overtake SETTINGS, and its request: it is kept for a while, or dropped. */
 static void test_datagram_before_settings(void **state) {
     sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
     sim_conn *c = raw_client(w, false);
     (void)state;
-    sim_datagram_send(c, BYTES("\x00\x00"
-                               "early"));
+    sim_datagram_send(c, DATAGRAM);
     sim_settle(w);
     sim_stream_send(c, sim_stream_open(c, false), BYTES(CONTROL), false);
-    int64_t id = request(c, NULL, 0, false);
+    int64_t id = udp_request(c);
     sim_settle(w);
     assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
-    assert_true(sim_stream_seen_of(c, id).bytes > 0);
+    assert_int_equal(sim_h3_status(c, id), 200);
+    assert_int_equal(sim_stats(w).datagrams_sent, 1);
+    sim_world_close(w);
+}
+
+/* RFC 9297 2: a tunnel of bytes has no use for one, and ends; also where it came before its request. */
+static void test_datagram_for_bytes(void **state) {
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+        sim_conn *c = raw_client(w, true);
+        int64_t id = early ? 0 : request(c, NULL, 0, false);
+        sim_settle(w);
+        sim_datagram_send(c, DATAGRAM);
+        sim_settle(w);
+        id = early ? request(c, NULL, 0, false) : id;
+        sim_settle(w);
+        const sim_stream_seen seen = sim_stream_seen_of(c, id);
+        SIM_CHECK(w, seen.reset && seen.reset_code == DATAGRAM_ERROR, "early %d: reset %d, code %llx", early,
+                  seen.reset, (unsigned long long)seen.reset_code);
+        assert_int_equal(sim_stats(w).tunnels_active, 0);
+        assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+        sim_world_close(w);
+    }
+}
+
+/* RFC 9297 2.1: behind the stream's end comes none. The target that stalls keeps the tunnel. */
+static void test_datagram_behind_the_end(void **state) {
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+        sim_conn *c = raw_client(w, true);
+        int64_t id = udp_request(c);
+        sim_settle(w);
+        w->targets[0]->stalls = true;
+        sim_datagram_send(c, DATAGRAM);
+        sim_settle(w);
+        sim_stream_send(c, id, "", 0, ended);
+        sim_settle(w);
+        sim_datagram_send(c, DATAGRAM);
+        sim_settle(w);
+        assert_int_equal(sim_stats(w).datagrams_sent, 0);
+        w->targets[0]->stalls = false;
+        sim_advance(w, MASQUE_SECOND);
+        SIM_CHECK(w, sim_stats(w).datagrams_sent == (ended ? 1 : 2), "ended %d: %llu sent", ended,
+                  (unsigned long long)sim_stats(w).datagrams_sent);
+        sim_world_close(w);
+    }
+}
+
+/* RFC 9114 8: a code that nobody knows, as those who grease send, is no error. */
+static void test_codes_of_stop_sending(void **state) {
+    static const struct {
+        uint64_t code;
+        bool ends;
+    } rows[] = {{0x100, false}, {0x21, false}, {0x1f * 7 + 0x21, false}, {0x10c, true}, {0x102, true}};
+    (void)state;
+    for (size_t i = 0; i < SIM_COUNT(rows); i++) {
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+        sim_conn *c = raw_client(w, true);
+        int64_t id = request(c, NULL, 0, false);
+        sim_settle(w);
+        sim_stream_stop(c, id, rows[i].code);
+        sim_settle(w);
+        SIM_CHECK(w, sim_stats(w).tunnels_active == !rows[i].ends, "code %llx", (unsigned long long)rows[i].code);
+        assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+        sim_world_close(w);
+    }
+}
+
+/* RFC 9114 6.2.1: 3 is the proxy's control stream. */
+static void test_control_stream_stopped(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    (void)state;
+    sim_settle(w);
+    sim_stream_stop(c, 3, 0x100);
+    sim_settle(w);
+    assert_int_equal(sim_quic_close_code(c), CLOSED_CRITICAL_STREAM);
+    sim_world_close(w);
+}
+
+/* RFC 9114 4.4: a target's reset, and a client's, go on as resets; the other direction is answered likewise. */
+static void test_codes_of_resets(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    (void)state;
+    int64_t by_target = request(c, NULL, 0, false);
+    sim_settle(w);
+    w->targets[0]->send_reset = true;
+    sim_settle(w);
+    assert_true(sim_stream_seen_of(c, by_target).reset);
+    assert_int_equal(sim_stream_seen_of(c, by_target).reset_code, CONNECT_ERROR);
+    int64_t by_client = request(c, NULL, 0, false);
+    sim_settle(w);
+    sim_stream_reset(c, by_client, REQUEST_CANCELLED);
+    sim_settle(w);
+    assert_true(sim_stream_seen_of(c, by_client).reset);
+    assert_int_equal(sim_stream_seen_of(c, by_client).reset_code, REQUEST_CANCELLED);
+    assert_true(w->targets[1]->ended && w->targets[1]->got_reset);
+    assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
     sim_world_close(w);
 }
 
@@ -236,6 +334,7 @@ static void test_stalled_head(void **state) {
     assert_false(sim_stream_seen_of(c, half).reset);
     sim_advance(w, 2 * MASQUE_SECOND);
     assert_true(sim_stream_seen_of(c, half).reset);
+    assert_int_equal(sim_stream_seen_of(c, half).reset_code, REQUEST_INCOMPLETE);
     /* The others go on. */
     assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
     assert_false(sim_stream_seen_of(c, good).reset);
@@ -254,8 +353,8 @@ static void test_byte_by_byte(void **state) {
     int64_t id = sim_stream_open(c, true);
     (void)state;
     sim_bytes_add(&block, BYTES(HEAD));
-    add_literal(&block, "proxy-authorization", "Preshared " SIM_KEY);
-    add_frame(&out, 1, block.bytes, block.end);
+    sim_qpack(&block, "proxy-authorization", "Preshared " SIM_KEY);
+    sim_h3_frame(&out, 1, block.bytes, block.end);
     for (size_t i = 0; i < out.end; i++) {
         sim_stream_send(c, id, out.bytes + i, 1, false);
         sim_settle(w);
@@ -304,9 +403,9 @@ static void bad_heads(sim_conn *c, unsigned n) {
     sim_bytes out = {.bytes = NULL};
     (void)n;
     sim_bytes_add(&block, BYTES(HEAD));
-    add_literal(&block, "Upper", "x");
-    add_frame(&out, 1, block.bytes, block.end);
-    send_all(c, sim_stream_open(c, true), &out, true);
+    sim_qpack(&block, "Upper", "x");
+    sim_h3_frame(&out, 1, block.bytes, block.end);
+    sim_h3_send(c, sim_stream_open(c, true), &out, true);
     sim_bytes_free(&block);
 }
 
@@ -319,8 +418,8 @@ static void field_bomb(sim_conn *c, unsigned n) {
     for (int i = 0; i < 16000; i++) {
         sim_bytes_add(&block, "\xe0", 1);
     }
-    add_frame(&out, 1, block.bytes, block.end);
-    send_all(c, sim_stream_open(c, true), &out, true);
+    sim_h3_frame(&out, 1, block.bytes, block.end);
+    sim_h3_send(c, sim_stream_open(c, true), &out, true);
     sim_bytes_free(&block);
 }
 
@@ -343,7 +442,7 @@ static void unknown_frames(sim_conn *c, unsigned n) {
     for (int i = 0; i < 100; i++) {
         sim_bytes_add(&out, BYTES("\x21\x02xy"));
     }
-    send_all(c, 0, &out, false);
+    sim_h3_send(c, 0, &out, false);
 }
 
 static void empty_data(sim_conn *c, unsigned n) {
@@ -354,7 +453,7 @@ static void empty_data(sim_conn *c, unsigned n) {
     for (int i = 0; i < 100; i++) {
         sim_bytes_add(&out, BYTES("\x00\x00"));
     }
-    send_all(c, 0, &out, false);
+    sim_h3_send(c, 0, &out, false);
 }
 
 /* Of a request that never comes: RFC 9297 2.1 lets us drop them. */
@@ -389,7 +488,7 @@ static void encoder_stream(sim_conn *c, unsigned n) {
     for (int i = 0; i < 50; i++) {
         sim_bytes_add(&out, BYTES("\xc0\x05value")); /* inserts :authority: value */
     }
-    send_all(c, id, &out, false);
+    sim_h3_send(c, id, &out, false);
 }
 
 static const attack ATTACKS[] = {
@@ -448,6 +547,11 @@ int main(void) {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_control_stream_reset),
         cmocka_unit_test(test_datagram_before_settings),
+        cmocka_unit_test(test_datagram_for_bytes),
+        cmocka_unit_test(test_datagram_behind_the_end),
+        cmocka_unit_test(test_codes_of_stop_sending),
+        cmocka_unit_test(test_codes_of_resets),
+        cmocka_unit_test(test_control_stream_stopped),
         cmocka_unit_test(test_deaf),
         cmocka_unit_test(test_stalled_head),
         cmocka_unit_test(test_byte_by_byte),

@@ -79,27 +79,35 @@ typedef struct flag_row {
     bool has_body;
     bool is_upgrade;
     uint32_t hosts;
-    const char *protocol;
+    bool has_upgrade;
+    bool is_for_udp;
 } flag_row;
 
 static const flag_row FLAGS[] = {
-    {"content-length", {"Content-Length", "0"}, true, false, 0, NULL},
-    {"transfer-encoding", {"transfer-encoding", "chunked"}, true, false, 0, NULL},
-    {"host", {"HOST", ""}, false, false, 1, NULL},
-    {"upgrade alone is none", {"upgrade", "connect-udp"}, false, false, 0, "connect-udp"},
-    {"connection: upgrade", {"connection", "upgrade"}, false, true, 0, NULL},
-    {"options in any case", {"Connection", "UpGrade"}, false, true, 0, NULL},
-    {"first of a list", {"connection", "upgrade, close"}, false, true, 0, NULL},
-    {"last of a list", {"connection", "keep-alive,upgrade"}, false, true, 0, NULL},
-    {"spaces and tabs around it", {"connection", "close ,\t upgrade\t , x"}, false, true, 0, NULL},
-    {"empty members", {"connection", ",,upgrade,,"}, false, true, 0, NULL},
-    {"a longer option", {"connection", "upgraded"}, false, false, 0, NULL},
-    {"a shorter option", {"connection", "upgrad"}, false, false, 0, NULL},
-    {"two words", {"connection", "upgrade now"}, false, false, 0, NULL},
-    {"close", {"connection", "close"}, false, false, 0, NULL},
-    {"empty", {"connection", ""}, false, false, 0, NULL},
-    {"quoted", {"connection", "\"upgrade\""}, false, false, 0, NULL},
-    {"proxy-connection is another", {"proxy-connection", "upgrade"}, false, false, 0, NULL},
+    {"content-length", {"Content-Length", "0"}, true, false, 0, false, false},
+    {"transfer-encoding", {"transfer-encoding", "chunked"}, true, false, 0, false, false},
+    {"host", {"HOST", ""}, false, false, 1, false, false},
+    {"host and port", {"host", "[2001:db8::1]:443"}, false, false, 1, false, false},
+    {"no host: userinfo", {"host", "a@b"}, false, false, 1, false, false},
+    {"no host: a path", {"host", "a/b"}, false, false, 1, false, false},
+    {"no host: a blank", {"host", "a b"}, false, false, 1, false, false},
+    {"upgrade alone is none", {"upgrade", "connect-udp"}, false, false, 0, true, true},
+    {"protocols in any case", {"upgrade", "Connect-UDP"}, false, false, 0, true, true},
+    {"the second protocol", {"upgrade", "websocket, connect-udp"}, false, false, 0, true, true},
+    {"another protocol", {"upgrade", "connect-udp2"}, false, false, 0, true, false},
+    {"connection: upgrade", {"connection", "upgrade"}, false, true, 0, false, false},
+    {"options in any case", {"Connection", "UpGrade"}, false, true, 0, false, false},
+    {"first of a list", {"connection", "upgrade, close"}, false, true, 0, false, false},
+    {"last of a list", {"connection", "keep-alive,upgrade"}, false, true, 0, false, false},
+    {"spaces and tabs around it", {"connection", "close ,\t upgrade\t , x"}, false, true, 0, false, false},
+    {"empty members", {"connection", ",,upgrade,,"}, false, true, 0, false, false},
+    {"a longer option", {"connection", "upgraded"}, false, false, 0, false, false},
+    {"a shorter option", {"connection", "upgrad"}, false, false, 0, false, false},
+    {"two words", {"connection", "upgrade now"}, false, false, 0, false, false},
+    {"close", {"connection", "close"}, false, false, 0, false, false},
+    {"empty", {"connection", ""}, false, false, 0, false, false},
+    {"quoted", {"connection", "\"upgrade\""}, false, false, 0, false, false},
+    {"proxy-connection is another", {"proxy-connection", "upgrade"}, false, false, 0, false, false},
 };
 
 static void test_flags(void **state) {
@@ -115,8 +123,8 @@ static void test_flags(void **state) {
         add(&request, &limits, &row->field, 1);
         CHECK(row->name, request.has_body == row->has_body && request.is_upgrade == row->is_upgrade);
         CHECK(row->name, request.host_count == row->hosts && request.field_count == 1);
-        CHECK(row->name, (request.protocol.bytes != NULL) == (row->protocol != NULL));
-        CHECK(row->name, !row->protocol || strcmp(request.protocol.bytes, row->protocol) == 0);
+        CHECK(row->name, request.has_upgrade == row->has_upgrade && request.is_for_udp == row->is_for_udp);
+        CHECK(row->name, request.bad_host == (strncmp(row->name, "no host", 7) == 0));
         mq_request_free(&request);
         CHECK(row->name, memory.pieces == 0);
     }
@@ -177,7 +185,7 @@ static void test_limits(void **state) {
     assert_int_equal(memory.pieces, 0);
 }
 
-/* The first authority and protocol stay. */
+/* The first authority stays. */
 static void test_first_stays(void **state) {
     (void)state;
     unit_memory memory;
@@ -186,10 +194,7 @@ static void test_first_stays(void **state) {
     mq_request_init(&request, &memory.allocator);
     mq_request_set_authority(&request, "a:1", 3);
     mq_request_set_authority(&request, "b:2", 3);
-    mq_request_set_protocol(&request, "one", 3);
-    mq_request_set_protocol(&request, "two", 3);
     assert_string_equal(request.authority.bytes, "a:1");
-    assert_string_equal(request.protocol.bytes, "one");
     mq_request_free(&request);
     mq_request_free(&request);
     assert_int_equal(memory.pieces, 0);

@@ -103,7 +103,8 @@ void sim_h1_request(sim_tun *tun, const sim_ask *request) {
     const char *authority = request->no_authority ? "" : request->authority;
     int at = request->udp ? udp_head(request, head, sizeof head)
                           : snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s\r\n",
-                                     request->method ? request->method : "CONNECT", authority, authority);
+                                     request->method ? request->method : "CONNECT", authority,
+                                     authority[0] == '/' ? "proxy.example" : authority);
     for (size_t i = 0; i < request->field_count; i++) {
         at += snprintf(head + at, sizeof head - (size_t)at, "%s: %s\r\n", request->fields[i].name,
                        request->fields[i].value);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/parts.h"
+#include "http/h3.h"
 #include "transport/quic.h"
 #include "transport/quic_conn.h"
 
@@ -261,7 +262,7 @@ static int start(raw_quic *raw) {
                                  .limits = &raw->limits,
                                  .stream_window = 65536,
                                  .connection_window = 1048576,
-                                 .goodbye_code = 0x100};
+                                 .is_error = mq_h3_is_error};
     return error ? error : mq_quic_client_new(&raw->quic, &setup, "proxy.test", &to, w->now);
 }
 

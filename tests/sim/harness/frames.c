@@ -81,3 +81,59 @@ void sim_send_all(sim_conn *conn, sim_bytes *out) {
     sim_raw_send(conn, out->bytes + out->start, out->end - out->start);
     sim_bytes_free(out);
 }
+
+/* --- HTTP/3 ------------------------------------------------------------------------------- */
+
+void sim_qpack(sim_bytes *block, const char *name, const char *value) {
+    /* Names from 7 bytes on have a second length byte, values from 127 bytes on. */
+    size_t length = strlen(name);
+    size_t size = strlen(value);
+    uint8_t head[2] = {(uint8_t)(0x20 | (length < 7 ? length : 7)), (uint8_t)(length - 7)};
+    uint8_t middle[2] = {(uint8_t)(size < 127 ? size : 127), (uint8_t)(size - 127)};
+    sim_bytes_add(block, head, length < 7 ? 1 : 2);
+    sim_bytes_add(block, name, length);
+    sim_bytes_add(block, middle, size < 127 ? 1 : 2);
+    sim_bytes_add(block, value, size);
+}
+
+void sim_h3_frame(sim_bytes *out, uint8_t type, const void *payload, size_t length) {
+    const uint8_t head[3] = {type, (uint8_t)(0x40 | length >> 8), (uint8_t)length};
+    sim_bytes_add(out, head, sizeof head);
+    sim_bytes_add(out, payload, length);
+}
+
+void sim_h3_send(sim_conn *conn, int64_t id, sim_bytes *out, bool fin) {
+    if (id >= 0) {
+        sim_stream_send(conn, id, out->bytes, out->end, fin);
+    }
+    sim_bytes_free(out);
+    *out = (sim_bytes){.start = 0};
+}
+
+/* HEADERS, its length in one or two bytes, two zeros; then an entry of the static table (RFC 9204 A),
+   or its name and a text, which nghttp3 codes by Huffman where that is shorter. */
+unsigned sim_h3_status(const sim_conn *conn, int64_t id) {
+    static const struct {
+        const char *bytes;
+        unsigned status;
+    } known[] = {{"\xd9", 200},
+                 {"\xff\x04", 400},
+                 {"\xff\x05", 403},
+                 {"\xff\x08", 500},
+                 {"\x5f\x09\x82\x6c\x01", 501},
+                 {"\x5f\x09\x82\x6c\x02", 502},
+                 {"\x5f\x09\x03"
+                  "405",
+                  405},
+                 {"\x5f\x09\x03"
+                  "431",
+                  431}};
+    const sim_stream_seen seen = sim_stream_seen_of(conn, id);
+    size_t at = seen.first[1] & 0x40 ? 5 : 4;
+    for (size_t i = 0; i < sizeof known / sizeof known[0] && seen.bytes > at && seen.first[0] == 1; i++) {
+        if (memcmp(seen.first + at, known[i].bytes, strlen(known[i].bytes)) == 0) {
+            return known[i].status;
+        }
+    }
+    return 0;
+}

@@ -34,6 +34,20 @@ void sim_connect_block(sim_bytes *block, const char *authority, const char *key)
 /* That in one HEADERS frame. */
 void sim_connect_frame(sim_bytes *out, uint32_t stream, const char *authority, unsigned flags);
 
+/* --- HTTP/3 --- */
+
+/* A control stream with SETTINGS: H3_DATAGRAM, and one that means nothing (RFC 9114 7.2.4.1). */
+#define SIM_H3_CONTROL "\x00\x04\x05\x33\x01\x40\x5f\x07"
+
+/* A field that uses no table and no Huffman code (RFC 9204 4.5.6); a block begins with two zeros. */
+void sim_qpack(sim_bytes *block, const char *name, const char *value);
+/* At most 16,383 bytes. */
+void sim_h3_frame(sim_bytes *out, uint8_t type, const void *payload, size_t length);
+/* Sends OUT on a stream, unless ID is negative, and empties it. */
+void sim_h3_send(sim_conn *conn, int64_t id, sim_bytes *out, bool fin);
+/* The :status that a stream begins with, 0 when none came. */
+unsigned sim_h3_status(const sim_conn *conn, int64_t id);
+
 /* Sends OUT on a raw client and empties it. */
 void sim_send_all(sim_conn *conn, sim_bytes *out);
 
