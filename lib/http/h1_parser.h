@@ -15,8 +15,8 @@
    far was looked. */
 size_t mq_h1_head_end(const char *bytes, size_t length, size_t *scanned);
 
-/* Reads a complete head into REQUEST. Returns MQ_REFUSAL_NONE, _MALFORMED,
-   _TOO_LARGE or _INTERNAL (no memory). */
+/* Reads a complete head into REQUEST. Returns MQ_REFUSAL_NONE, _MALFORMED, _BAD_AUTHORITY
+   (of its Host), _TOO_LARGE or _INTERNAL (no memory). */
 mq_refusal mq_h1_parse(mq_request *request, const masque_limits *limits, const char *head, size_t length);
 
 /* The same of an answer. 0, MASQUE_ERR_PROTOCOL, MASQUE_ERR_FLOOD or MASQUE_ERR_NO_MEMORY; ANSWER is to

@@ -169,6 +169,7 @@ static void begin(quic_world *w) {
                                 .local = address(7, 40000),
                                 .remote = address(1, 443)};
     int error;
+    forgery.length = 0; /* what the last input had left is gone with it */
     *w = (quic_world){.now = MASQUE_SECOND * 1000};
     w->proxy = proxy_engine_new(NULL);
     FUZZ_REQUIRE(masque_engine_new(&w->client, client_config(), &runtime) == 0);
