@@ -97,7 +97,9 @@ MASQUE_EXTERN int masque_config_set_server_number(masque_config *config, uint32_
 
 typedef enum masque_congestion { MASQUE_CUBIC, MASQUE_BBR } masque_congestion;
 
-/* How QUIC connections find their rate: CUBIC (RFC 9438) unless told. */
+/* How QUIC connections find their rate: CUBIC (RFC 9438) unless told. BBR does not take a lost packet for a full
+   queue: much faster where paths lose some, also for QUIC inside CONNECT-UDP, whose own CUBIC would then
+   halve its window together with ours. */
 MASQUE_EXTERN int masque_config_set_congestion(masque_config *config, masque_congestion congestion);
 
 /* Whether a client may move its connection to another address on purpose (RFC 9000 9);

@@ -141,6 +141,9 @@ bool mq_h3_next_datagram(void *owner, masque_iovec pieces[2], size_t limit) {
             pieces[1] = (masque_iovec){.base = capsule + value, .length = length - value};
             return true;
         }
+        if (mq_quic_may_widen_datagrams(h3->quic, quarter + length - value)) {
+            return false;
+        }
         /* RFC 9298 5: never fragmented, and never in a capsule, or the path would seem wider. */
         h3->base.events->too_big(h3->base.owner);
         drop_first(h3, stream, length);

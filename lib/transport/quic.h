@@ -131,5 +131,8 @@ void mq_quic_stop(mq_quic *quic, int64_t stream, uint64_t code);  /* STOP_SENDIN
 void mq_quic_reset(mq_quic *quic, int64_t stream, uint64_t code); /* RESET_STREAM */
 /* The client takes datagrams of up to so many bytes, frame and all; 0: none. */
 uint64_t mq_quic_datagram_max(const mq_quic *quic);
+/* For streams->next_datagram(): may one of LENGTH bytes, too long now, soon fit? A young connection still finds out
+   how large a packet its path carries (RFC 9000 14.3), and the first packets of QUIC inside are 1,200 bytes. */
+bool mq_quic_may_widen_datagrams(const mq_quic *quic, size_t length);
 
 #endif

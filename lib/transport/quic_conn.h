@@ -31,9 +31,10 @@ struct mq_quic {
     bool close_due;
     bool datagrams_first; /* in the next packet: they and streams take turns */
     mq_message_reader messages;
-    size_t cid_count;   /* entries of ours in the table */
-    mq_cid client_dcid; /* as of the first packet; in the table until the handshake is done */
-    uint8_t *goodbye;   /* the packet with CONNECTION_CLOSE */
+    masque_time opened_at; /* of a handshake that is done */
+    size_t cid_count;      /* entries of ours in the table */
+    mq_cid client_dcid;    /* as of the first packet; in the table until the handshake is done */
+    uint8_t *goodbye;      /* the packet with CONNECTION_CLOSE */
     size_t goodbye_length;
     masque_packets goodbye_to;
     uint64_t closing_packets;

@@ -110,6 +110,7 @@ static int on_handshake_done(ngtcp2_conn *ng, void *user) {
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     quic->state = quic->state == MQ_QUIC_HANDSHAKE ? MQ_QUIC_OPEN : quic->state;
+    quic->opened_at = quic->now;
     if (!quic->is_client) {
         mq_quic_remove_cid(quic, &quic->client_dcid);
         send_address_token(quic);

@@ -8,6 +8,9 @@
 
 /* An answer to each so many packets that come behind CONNECTION_CLOSE; it doubles. */
 #define CLOSE_REPEAT_FIRST 1u
+/* The first probe of the path's size, and a second when it was lost. */
+#define PROBE_ROUND_TRIPS 3u
+#define PROBE_ACK_DELAY (100 * MASQUE_MILLISECOND)
 
 /* Where one packet is being made. */
 typedef struct mq_draft {
@@ -28,21 +31,30 @@ static step outcome(ngtcp2_ssize result, size_t *length) {
     return result < 0 ? STEP_FAILED : STEP_DONE;
 }
 
-/* The most a DATAGRAM frame in a packet of its own may carry. */
-static size_t datagram_limit(const mq_quic *quic) {
+/* The most a DATAGRAM frame in a packet of its own, of PACKET_MAX bytes, may carry. */
+static size_t datagram_limit(const mq_quic *quic, size_t packet_max) {
     /* First byte, packet number, tag; frame type and length. */
     size_t overhead = 1 + 4 + 16 + 3 + ngtcp2_conn_get_dcid2(quic->ng)->datalen;
-    size_t packet_max = ngtcp2_conn_get_path_max_tx_udp_payload_size2(quic->ng);
     uint64_t frame_max = mq_quic_datagram_max(quic);
     size_t limit = packet_max > overhead ? packet_max - overhead : 0;
     return frame_max > 3 && frame_max - 3 < limit ? (size_t)frame_max - 3 : frame_max > 3 ? limit : 0;
+}
+
+bool mq_quic_may_widen_datagrams(const mq_quic *quic, size_t length) {
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info2(quic->ng, &info);
+    masque_time patience = PROBE_ROUND_TRIPS * info.smoothed_rtt + PROBE_ACK_DELAY;
+    return quic->state == MQ_QUIC_OPEN && quic->now - quic->opened_at < patience &&
+           length <= datagram_limit(quic, MQ_PACKET_MAX);
 }
 
 static step write_datagram(mq_quic *quic, mq_draft *draft, size_t *length) {
     masque_iovec pieces[2];
     ngtcp2_vec vector[2];
     int accepted = 0;
-    if (!quic->streams || !quic->streams->next_datagram(quic->owner, pieces, datagram_limit(quic))) {
+    if (!quic->streams ||
+        !quic->streams->next_datagram(quic->owner, pieces,
+                                      datagram_limit(quic, ngtcp2_conn_get_path_max_tx_udp_payload_size2(quic->ng)))) {
         return STEP_NONE;
     }
     for (size_t i = 0; i < 2; i++) {
