@@ -340,6 +340,9 @@ static void connect_to_proxy(struct bench *b) {
         b->fd = socket_open(b->over_udp ? SOCK_DGRAM : SOCK_STREAM, b->port, &own);
         b->local = loopback(own);
         b->remote = loopback(b->port);
+        if (!b->over_udp) {
+            set_no_delay(b->fd);
+        }
     }
     const masque_proxy proxy = {
         .authority = "localhost:443", .protocols = b->protocol, .remote = b->remote, .local = b->local};
