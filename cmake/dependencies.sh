@@ -253,8 +253,8 @@ build_nghttp3() {
 }
 
 build_ngtcp2() {
-    build_with_cmake ngtcp2 -DENABLE_WOLFSSL=ON -DENABLE_OPENSSL=OFF -DENABLE_GNUTLS=OFF -DENABLE_SHARED_LIB=OFF \
-        -DENABLE_STATIC_LIB=ON
+    # Without its crypto helpers: lib/transport has its own.
+    build_with_cmake ngtcp2 -DENABLE_OPENSSL=OFF -DENABLE_GNUTLS=OFF -DENABLE_SHARED_LIB=OFF -DENABLE_STATIC_LIB=ON
 }
 
 # --- builds end -------------------------------------------------------------

@@ -12,12 +12,12 @@ install(TARGETS masqueproxy_static masqueproxy_shared EXPORT masqueproxy
 set(private_dir ${CMAKE_INSTALL_LIBDIR}/masqueproxy)
 if(MASQUE_DEPS STREQUAL "cache")
   install(FILES ${MASQUE_PREFIX}/lib/libwolfssl.a ${MASQUE_PREFIX}/lib/libnghttp2.a ${MASQUE_PREFIX}/lib/libnghttp3.a
-    ${MASQUE_PREFIX}/lib/libngtcp2_crypto_wolfssl.a ${MASQUE_PREFIX}/lib/libngtcp2.a DESTINATION ${private_dir})
-  set(pc_private_libs "-L\${libdir}/masqueproxy -lnghttp2 -lnghttp3 -lngtcp2_crypto_wolfssl -lngtcp2 -lwolfssl -lm -lpthread")
+    ${MASQUE_PREFIX}/lib/libngtcp2.a DESTINATION ${private_dir})
+  set(pc_private_libs "-L\${libdir}/masqueproxy -lnghttp2 -lnghttp3 -lngtcp2 -lwolfssl -lm -lpthread")
   set(pc_private_requires "")
 else()
   set(pc_private_libs "")
-  set(pc_private_requires "libnghttp2 libnghttp3 libngtcp2_crypto_wolfssl libngtcp2 wolfssl")
+  set(pc_private_requires "libnghttp2 libnghttp3 libngtcp2 wolfssl")
 endif()
 # Relative to itself, so that the tree may be installed, or moved, anywhere.
 file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)

@@ -19,11 +19,9 @@ if(MASQUE_DEPS STREQUAL "cache")
   add_library(masque_nghttp2 STATIC IMPORTED)
   set_target_properties(masque_nghttp2 PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libnghttp2.a
     INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_COMPILE_DEFINITIONS NGHTTP2_STATICLIB)
-  # The helper stands before ngtcp2, and that before wolfSSL: archives are searched once.
   add_library(masque_ngtcp2 STATIC IMPORTED)
-  set_target_properties(masque_ngtcp2 PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libngtcp2_crypto_wolfssl.a
-    INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_COMPILE_DEFINITIONS NGTCP2_STATICLIB
-    INTERFACE_LINK_LIBRARIES "${MASQUE_PREFIX}/lib/libngtcp2.a;${MASQUE_PREFIX}/lib/libwolfssl.a;m;Threads::Threads")
+  set_target_properties(masque_ngtcp2 PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libngtcp2.a
+    INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_COMPILE_DEFINITIONS NGTCP2_STATICLIB)
   add_library(masque_nghttp3 STATIC IMPORTED)
   set_target_properties(masque_nghttp3 PROPERTIES IMPORTED_LOCATION ${MASQUE_PREFIX}/lib/libnghttp3.a
     INTERFACE_INCLUDE_DIRECTORIES ${MASQUE_PREFIX}/include INTERFACE_COMPILE_DEFINITIONS NGHTTP3_STATICLIB)
@@ -35,7 +33,7 @@ else()
   # The floors close known holes; see cmake/versions.
   pkg_check_modules(WOLFSSL REQUIRED IMPORTED_TARGET GLOBAL wolfssl>=5.9.1)
   pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET GLOBAL libnghttp2>=1.68.1)
-  pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET GLOBAL libngtcp2_crypto_wolfssl>=1.24 libngtcp2>=1.24)
+  pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET GLOBAL libngtcp2>=1.24)
   pkg_check_modules(NGHTTP3 REQUIRED IMPORTED_TARGET GLOBAL libnghttp3>=1.14)
   # A wolfSSL that is only there as an archive needs these as well.
   add_library(masque_wolfssl INTERFACE)

@@ -4,8 +4,6 @@
 
 #include "crypto/wolfssl.h"
 
-#include <ngtcp2/ngtcp2_crypto_wolfssl.h>
-
 #include "crypto/ticket.h"
 
 /* How long a ticket may be used; a day is what browsers keep them. */
@@ -93,9 +91,6 @@ static int set_up_servers(mq_tls_context *context, const mq_credentials *credent
     if (!error) {
         error = set_up(context->quic_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials, &context->sealer);
     }
-    if (!error && ngtcp2_crypto_wolfssl_configure_server_context(context->quic_ctx) != 0) {
-        error = MASQUE_ERR_CRYPTO;
-    }
     return error;
 }
 
@@ -127,9 +122,6 @@ static int set_up_clients(mq_tls_context *context, const mq_credentials *credent
     int error = set_up_client(context->client_ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials);
     if (!error) {
         error = set_up_client(context->quic_client_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials);
-    }
-    if (!error && ngtcp2_crypto_wolfssl_configure_client_context(context->quic_client_ctx) != 0) {
-        error = MASQUE_ERR_CRYPTO;
     }
     return error;
 }

@@ -12,10 +12,13 @@
 #pragma GCC diagnostic ignored "-Wpedantic"
 #include <wolfssl/options.h>
 
-#include <wolfssl/openssl/evp.h>
+#include <wolfssl/quic.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/aes.h>
+#include <wolfssl/wolfcrypt/chacha.h>
+#include <wolfssl/wolfcrypt/chacha20_poly1305.h>
 #include <wolfssl/wolfcrypt/hmac.h>
+#include <wolfssl/wolfcrypt/kdf.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 #pragma GCC diagnostic pop
 

@@ -82,14 +82,15 @@ static void send_retry(masque_engine *engine, const mq_arrival *arrival, const m
     uint8_t *room = stray_room(engine);
     if (room && mq_cid_make(keys, &engine->endpoint.self, &engine->runtime, &scid) == 0) {
         engine->stats.retries++;
-        send_stray(engine, arrival, mq_write_retry(room, initial, &scid, keys, &arrival->from->remote, engine->now));
+        send_stray(engine, arrival,
+                   mq_write_retry(room, initial, &scid, keys, &engine->runtime, &arrival->from->remote, engine->now));
     }
 }
 
 static void refuse(masque_engine *engine, const mq_arrival *arrival, const mq_quic_initial *initial, uint64_t code) {
     uint8_t *room = stray_room(engine);
     if (room) {
-        send_stray(engine, arrival, mq_write_refusal(room, initial, code));
+        send_stray(engine, arrival, mq_write_refusal(room, initial, &engine->runtime, code));
     }
 }
 

@@ -147,27 +147,6 @@ ngtcp2_transport_params mq_quic_params(const mq_quic_setup *setup) {
     return params;
 }
 
-static ngtcp2_conn *conn_of(ngtcp2_crypto_conn_ref *ref) {
-    const mq_quic *quic = ref->user_data;
-    return quic->ng;
-}
-
-int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx) {
-    static char protocols[] = "h3";
-    quic->ssl = wolfSSL_new(ctx);
-    if (!quic->ssl) {
-        return MASQUE_ERR_NO_MEMORY;
-    }
-    quic->ref = (ngtcp2_crypto_conn_ref){.get_conn = conn_of, .user_data = quic};
-    wolfSSL_set_app_data(quic->ssl, &quic->ref);
-    if (wolfSSL_UseALPN(quic->ssl, protocols, sizeof protocols - 1, WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=
-        WOLFSSL_SUCCESS) {
-        return MASQUE_ERR_NO_MEMORY;
-    }
-    ngtcp2_conn_set_tls_native_handle(quic->ng, quic->ssl);
-    return 0;
-}
-
 mq_quic *mq_quic_alloc(const mq_quic_setup *setup, masque_time now) {
     const masque_allocator *allocator = &setup->endpoint->runtime->allocator;
     mq_quic *quic = mq_zalloc(allocator, sizeof *quic);
@@ -235,7 +214,7 @@ int mq_quic_error(const mq_quic *quic) {
 }
 
 bool mq_quic_is_resumed(const mq_quic *quic) {
-    return wolfSSL_session_reused(quic->ssl) == 1;
+    return quic->resumed;
 }
 
 /* --- input ------------------------------------------------------------------------------------ */

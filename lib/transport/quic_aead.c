@@ -2,55 +2,122 @@
 
 #include <string.h>
 
-#define TAG_LENGTH 16u
+#define CHACHA_KEY 32u
 
-/* The key of an AES-GCM context that ngtcp2's helper made, or NULL. */
-static Aes *gcm_key(const ngtcp2_crypto_aead_ctx *context) {
-    WOLFSSL_EVP_CIPHER_CTX *evp = context->native_handle;
-    bool gcm = evp->cipherType == WC_AES_128_GCM_TYPE || evp->cipherType == WC_AES_256_GCM_TYPE;
-    return gcm ? &evp->cipher.aes : NULL;
+struct mq_packet_key {
+    bool is_aes;
+    union {
+        Aes aes;
+        uint8_t chacha[CHACHA_KEY];
+    } of;
+};
+
+size_t mq_aead_key_length(mq_aead aead) {
+    return aead == MQ_AES_128_GCM ? 16 : 32;
+}
+
+static int set_aes_key(Aes *aes, mq_key_use use, const uint8_t *bytes, size_t length) {
+    if (wc_AesInit(aes, NULL, INVALID_DEVID) != 0) {
+        return MASQUE_ERR_CRYPTO;
+    }
+    int error = use == MQ_KEY_PACKETS ? wc_AesGcmSetKey(aes, bytes, (word32)length)
+                                      : wc_AesSetKey(aes, bytes, (word32)length, NULL, AES_ENCRYPTION);
+    if (error) {
+        wc_AesFree(aes);
+    }
+    return error ? MASQUE_ERR_CRYPTO : 0;
+}
+
+int mq_packet_key_new(mq_packet_key **out, const masque_allocator *allocator, mq_aead aead, mq_key_use use,
+                      const uint8_t *bytes) {
+    *out = NULL;
+    mq_packet_key *key = mq_zalloc(allocator, sizeof *key);
+    if (!key) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    key->is_aes = aead != MQ_CHACHA20_POLY1305;
+    if (key->is_aes) {
+        int error = set_aes_key(&key->of.aes, use, bytes, mq_aead_key_length(aead));
+        if (error) {
+            mq_free(allocator, key);
+            return error;
+        }
+    } else {
+        memcpy(key->of.chacha, bytes, sizeof key->of.chacha);
+    }
+    *out = key;
+    return 0;
+}
+
+void mq_packet_key_del(const masque_allocator *allocator, mq_packet_key *key) {
+    if (!key) {
+        return;
+    }
+    if (key->is_aes) {
+        wc_AesFree(&key->of.aes);
+    }
+    mq_wipe(key, sizeof *key);
+    mq_free(allocator, key);
 }
 
 int mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                     const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
                     const uint8_t *aad, size_t aad_length) {
-    Aes *key = gcm_key(context);
-    if (!key) {
-        return ngtcp2_crypto_encrypt_cb(to, aead, context, plaintext, length, nonce, nonce_length, aad, aad_length);
-    }
-    int error = wc_AesGcmEncrypt(key, to, plaintext, (word32)length, nonce, (word32)nonce_length, to + length,
-                                 TAG_LENGTH, aad, (word32)aad_length);
+    mq_packet_key *key = context->native_handle;
+    (void)aead;
+    int error = key->is_aes ? wc_AesGcmEncrypt(&key->of.aes, to, plaintext, (word32)length, nonce, (word32)nonce_length,
+                                               to + length, MQ_AEAD_TAG, aad, (word32)aad_length)
+                            : wc_ChaCha20Poly1305_Encrypt(key->of.chacha, nonce, aad, (word32)aad_length, plaintext,
+                                                          (word32)length, to, to + length);
     return error ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 int mq_quic_decrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                     const uint8_t *ciphertext, size_t length, const uint8_t *nonce, size_t nonce_length,
                     const uint8_t *aad, size_t aad_length) {
-    Aes *key = gcm_key(context);
-    if (!key) {
-        return ngtcp2_crypto_decrypt_cb(to, aead, context, ciphertext, length, nonce, nonce_length, aad, aad_length);
-    }
-    if (length < TAG_LENGTH) {
+    mq_packet_key *key = context->native_handle;
+    (void)aead;
+    if (length < MQ_AEAD_TAG) {
         return NGTCP2_ERR_DECRYPT;
     }
-    size_t plain = length - TAG_LENGTH;
-    int error = wc_AesGcmDecrypt(key, to, ciphertext, (word32)plain, nonce, (word32)nonce_length, ciphertext + plain,
-                                 TAG_LENGTH, aad, (word32)aad_length);
+    size_t plain = length - MQ_AEAD_TAG;
+    const uint8_t *tag = ciphertext + plain;
+    int error = key->is_aes ? wc_AesGcmDecrypt(&key->of.aes, to, ciphertext, (word32)plain, nonce, (word32)nonce_length,
+                                               tag, MQ_AEAD_TAG, aad, (word32)aad_length)
+                            : wc_ChaCha20Poly1305_Decrypt(key->of.chacha, nonce, aad, (word32)aad_length, ciphertext,
+                                                          (word32)plain, tag, to);
     return error ? NGTCP2_ERR_DECRYPT : 0;
+}
+
+/* RFC 9001 5.4.3: AES-ECB of the sample. */
+static int mask_by_aes(Aes *aes, uint8_t *to, const uint8_t *sample) {
+    uint8_t block[NGTCP2_HP_SAMPLELEN];
+    int error = wc_AesEcbEncrypt(aes, block, sample, sizeof block);
+    memcpy(to, block, NGTCP2_HP_MASKLEN);
+    return error;
+}
+
+/* 5.4.4: the sample is counter and nonce. */
+static int mask_by_chacha(const uint8_t *key, uint8_t *to, const uint8_t *sample) {
+    static const uint8_t zeros[NGTCP2_HP_MASKLEN];
+    ChaCha chacha;
+    uint32_t counter =
+        (uint32_t)sample[3] << 24 | (uint32_t)sample[2] << 16 | (uint32_t)sample[1] << 8 | (uint32_t)sample[0];
+    int error = wc_Chacha_SetKey(&chacha, key, CHACHA_KEY);
+    if (!error) {
+        error = wc_Chacha_SetIV(&chacha, sample + 4, counter);
+    }
+    if (!error) {
+        error = wc_Chacha_Process(&chacha, to, zeros, sizeof zeros);
+    }
+    mq_wipe(&chacha, sizeof chacha);
+    return error;
 }
 
 int mq_quic_mask(uint8_t *to, const ngtcp2_crypto_cipher *hp, const ngtcp2_crypto_cipher_ctx *context,
                  const uint8_t *sample) {
-    WOLFSSL_EVP_CIPHER_CTX *evp = context->native_handle;
-    uint8_t block[NGTCP2_HP_SAMPLELEN];
-    bool aes = evp->cipherType == WC_AES_128_CTR_TYPE || evp->cipherType == WC_AES_256_CTR_TYPE;
-    if (!aes) {
-        return ngtcp2_crypto_hp_mask_cb(to, hp, context, sample);
-    }
-    /* RFC 9001 5.4.3: AES-ECB of the sample; of what the counter mode's key is for. */
-    if (wc_AesEcbEncrypt(&evp->cipher.aes, block, sample, sizeof block) != 0) {
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    }
-    memcpy(to, block, NGTCP2_HP_MASKLEN);
-    return 0;
+    mq_packet_key *key = context->native_handle;
+    (void)hp;
+    int error = key->is_aes ? mask_by_aes(&key->of.aes, to, sample) : mask_by_chacha(key->of.chacha, to, sample);
+    return error ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }

@@ -2,6 +2,7 @@
  * transport/quic_client.c: a QUIC connection begins, to a server.
  */
 #include "transport/quic_conn.h"
+#include "transport/quic_tls.h"
 
 /* RFC 9000 7.2: at least 8, and unpredictable. */
 #define FIRST_DCID_LENGTH 18u
@@ -26,8 +27,6 @@ static int start_ngtcp2(mq_quic *quic, const masque_packets *to) {
     }
     endpoint->runtime->random(endpoint->runtime->context, first.bytes, first.length);
     mq_quic_callbacks(&callbacks);
-    callbacks.client_initial = ngtcp2_crypto_client_initial_cb;
-    callbacks.recv_retry = ngtcp2_crypto_recv_retry_cb;
     callbacks.recv_new_token = on_token;
     ngtcp2_settings settings = mq_quic_settings(&quic->setup, quic->now);
     ngtcp2_transport_params params = mq_quic_params(&quic->setup);

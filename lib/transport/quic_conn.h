@@ -1,6 +1,6 @@
 /*
  * transport/quic_conn.h: the inside of a QUIC connection, for quic.c (its life), quic_server.c and
- * quic_client.c (its beginning), quic_events.c (what ngtcp2 reports) and quic_write.c (packets).
+ * quic_client.c (its beginning), quic_tls.c (its keys), quic_events.c (what ngtcp2 reports) and quic_write.c (packets).
  */
 #ifndef MQ_TRANSPORT_QUIC_CONN_H
 #define MQ_TRANSPORT_QUIC_CONN_H
@@ -18,18 +18,19 @@ typedef struct mq_message_reader {
 struct mq_quic {
     ngtcp2_mem memory; /* ngtcp2 keeps a pointer to it */
     ngtcp2_conn *ng;
-    WOLFSSL *ssl;
-    ngtcp2_crypto_conn_ref ref;
+    WOLFSSL *ssl; /* a server's is gone when the handshake is done */
     mq_quic_setup setup;
     const mq_quic_streams *streams; /* NULL before mq_quic_attach() */
     void *owner;                    /* of them */
     mq_quic_state state;
     int error;
     bool is_client;
+    bool resumed;
     ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
     bool close_chosen;  /* `close` is set */
     bool close_due;
     bool datagrams_first; /* in the next packet: they and streams take turns */
+    bool streams_silent;  /* when last asked during this output */
     mq_message_reader messages;
     masque_time opened_at; /* of a handshake that is done */
     size_t cid_count;      /* entries of ours in the table */
@@ -50,8 +51,6 @@ void mq_quic_callbacks(ngtcp2_callbacks *callbacks);
 mq_quic *mq_quic_alloc(const mq_quic_setup *setup, masque_time now);
 ngtcp2_settings mq_quic_settings(const mq_quic_setup *setup, masque_time now);
 ngtcp2_transport_params mq_quic_params(const mq_quic_setup *setup);
-/* 0 or MASQUE_ERR_NO_MEMORY. */
-int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx);
 /* Entries of the endpoint's table. 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_STATE. */
 int mq_quic_add_cid(mq_quic *quic, const mq_cid *cid);
 void mq_quic_remove_cid(mq_quic *quic, const mq_cid *cid);

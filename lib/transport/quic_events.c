@@ -4,13 +4,9 @@
  */
 #include <assert.h>
 
-#include "transport/quic_aead.h"
 #include "transport/quic_conn.h"
 #include "transport/quic_packet.h"
-
-/* RFC 8446 4 and 6. */
-#define NEW_SESSION_TICKET 4
-#define UNEXPECTED_MESSAGE 10
+#include "transport/quic_tls.h"
 
 static int told(int result) {
     return result ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
@@ -19,6 +15,14 @@ static int told(int result) {
 static void on_random(uint8_t *bytes, size_t length, const ngtcp2_rand_ctx *context) {
     const masque_runtime *runtime = context->native_handle;
     runtime->random(runtime->context, bytes, length);
+}
+
+static int on_path_challenge(ngtcp2_conn *ng, ngtcp2_path_challenge_data *data, void *user) {
+    const mq_quic *quic = user;
+    const masque_runtime *runtime = quic->setup.endpoint->runtime;
+    (void)ng;
+    runtime->random(runtime->context, data->data, sizeof data->data);
+    return 0;
 }
 
 static int on_new_cid(ngtcp2_conn *ng, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token, size_t length,
@@ -50,61 +54,20 @@ static int on_key(ngtcp2_conn *ng, ngtcp2_encryption_level level, void *user) {
     return level == NGTCP2_ENCRYPTION_LEVEL_1RTT ? told(quic->setup.ready(quic->setup.owner)) : 0;
 }
 
-/* Behind the handshake a server sends tickets, and a client nothing. RFC 9001 6: KeyUpdate is an error;
-   wolfSSL would follow it, and ngtcp2 not expect that. */
-static bool are_messages_fine(mq_quic *quic, const uint8_t *bytes, size_t length) {
-    mq_message_reader *reader = &quic->messages;
-    while (length > 0) {
-        if (reader->left > 0) {
-            size_t take = length < reader->left ? length : reader->left;
-            reader->left -= (uint32_t)take;
-            bytes += take;
-            length -= take;
-            continue;
-        }
-        reader->head[reader->head_length++] = *bytes++;
-        length--;
-        if (!quic->is_client || reader->head[0] != NEW_SESSION_TICKET) {
-            return false;
-        }
-        if (reader->head_length == sizeof reader->head) {
-            reader->head_length = 0;
-            reader->left = (uint32_t)reader->head[1] << 16 | (uint32_t)reader->head[2] << 8 | reader->head[3];
-        }
-    }
-    return true;
-}
-
-static int on_crypto_data(ngtcp2_conn *ng, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *bytes,
-                          size_t length, void *user) {
-    mq_quic *quic = user;
-    if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT && !are_messages_fine(quic, bytes, length)) {
-        ngtcp2_conn_set_tls_alert(ng, UNEXPECTED_MESSAGE);
-        return NGTCP2_ERR_CRYPTO;
-    }
-    return ngtcp2_crypto_recv_crypto_data_cb(ng, level, offset, bytes, length, user);
-}
-
 static void send_address_token(mq_quic *quic) {
-    uint8_t token[MQ_ADDRESS_TOKEN_MAX];
+    uint8_t token[MQ_TOKEN_MAX];
     const masque_address client = mq_address_of(&ngtcp2_conn_get_path2(quic->ng)->remote);
-    size_t length = mq_write_address_token(token, quic->setup.keys, &client, quic->now);
+    size_t length = mq_write_address_token(token, quic->setup.keys, quic->setup.endpoint->runtime, &client, quic->now);
     if (length > 0) {
         /* Without it the client only has to prove its address again. */
         (void)ngtcp2_conn_submit_new_token(quic->ng, token, length);
     }
 }
 
-static bool spoke_our_protocol(const mq_quic *quic) {
-    char *name = NULL;
-    unsigned short length = 0;
-    return wolfSSL_ALPN_GetProtocol(quic->ssl, &name, &length) == WOLFSSL_SUCCESS && length > 0;
-}
-
 static int on_handshake_done(ngtcp2_conn *ng, void *user) {
     mq_quic *quic = user;
     (void)ng;
-    if (!spoke_our_protocol(quic)) {
+    if (!mq_quic_finish_tls(quic)) {
         /* RFC 9001 8.1: no_application_protocol. */
         mq_quic_choose_alert(quic, 120);
         return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -182,15 +145,7 @@ static int on_datagram(ngtcp2_conn *ng, uint32_t flags, const uint8_t *bytes, si
 
 void mq_quic_callbacks(ngtcp2_callbacks *callbacks) {
     *callbacks = (ngtcp2_callbacks){
-        .recv_crypto_data = on_crypto_data,
-        .encrypt = mq_quic_encrypt,
-        .decrypt = mq_quic_decrypt,
-        .hp_mask = mq_quic_mask,
-        .update_key = ngtcp2_crypto_update_key_cb,
-        .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
-        .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
-        .get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb,
-        .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+        .get_path_challenge_data2 = on_path_challenge,
         .handshake_completed = on_handshake_done,
         .rand = on_random,
         .get_new_connection_id2 = on_new_cid,
@@ -205,4 +160,5 @@ void mq_quic_callbacks(ngtcp2_callbacks *callbacks) {
         .extend_max_stream_data = on_wider,
         .recv_datagram = on_datagram,
     };
+    mq_quic_crypto_callbacks(callbacks);
 }

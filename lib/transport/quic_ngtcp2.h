@@ -4,12 +4,9 @@
 #ifndef MQ_TRANSPORT_QUIC_NGTCP2_H
 #define MQ_TRANSPORT_QUIC_NGTCP2_H
 
-/* Before ngtcp2's, whose crypto header includes wolfSSL's. */
 #include "crypto/wolfssl.h"
 
 #include <ngtcp2/ngtcp2.h>
-#include <ngtcp2/ngtcp2_crypto.h>
-#include <ngtcp2/ngtcp2_crypto_wolfssl.h>
 
 #include "transport/connection_id.h"
 

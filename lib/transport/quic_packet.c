@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "transport/quic_ngtcp2.h"
+#include "transport/quic_keys.h"
 
 /* How long a client may take to come back after a Retry; how long an address stays known. */
 #define RETRY_LIFETIME (10 * MASQUE_SECOND)
@@ -93,38 +93,23 @@ mq_packet_head mq_packet_read(const uint8_t *bytes, size_t length) {
                             .scid_length = head.scidlen};
 }
 
-static void check_retry_token(mq_quic_initial *initial, const mq_quic_keys *keys, const mq_sockaddr *address,
-                              ngtcp2_socklen address_length, masque_time now) {
-    const ngtcp2_cid dcid = mq_ngtcp2_cid(&initial->dcid);
-    ngtcp2_cid original;
-    initial->token_state = MQ_TOKEN_BAD_RETRY;
-    for (size_t i = 0; i < keys->count; i++) {
-        const mq_quic_key *key = &keys->keys[i];
-        if (ngtcp2_crypto_verify_retry_token2(&original, initial->token, initial->token_length, key->token,
-                                              sizeof key->token, initial->version, &address->any, address_length, &dcid,
-                                              RETRY_LIFETIME, now) == 0) {
-            initial->token_state = MQ_TOKEN_RETRY;
-            initial->original_dcid = mq_cid_of(&original);
-            return;
-        }
-    }
-}
-
 static void check_token(mq_quic_initial *initial, const mq_quic_keys *keys, const masque_address *from,
                         masque_time now) {
-    mq_sockaddr address;
-    ngtcp2_socklen length = mq_sockaddr_of(&address, from);
     if (initial->token_length == 0) {
         return;
     }
-    if (initial->token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
-        check_retry_token(initial, keys, &address, length, now);
-        return;
-    }
-    for (size_t i = 0; i < keys->count && initial->token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR; i++) {
+    bool of_retry = mq_token_is(initial->token[0], MQ_TOKEN_OF_RETRY);
+    const mq_token_bearer bearer = {.address = *from, .version = initial->version, .scid = initial->dcid};
+    initial->token_state = of_retry ? MQ_TOKEN_BAD_RETRY : MQ_TOKEN_NONE;
+    for (size_t i = 0; i < keys->count; i++) {
         const mq_quic_key *key = &keys->keys[i];
-        if (ngtcp2_crypto_verify_regular_token(initial->token, initial->token_length, key->token, sizeof key->token,
-                                               &address.any, length, ADDRESS_LIFETIME, now) == 0) {
+        if (of_retry && mq_retry_token_open(&initial->original_dcid, key, initial->token, initial->token_length,
+                                            &bearer, RETRY_LIFETIME, now)) {
+            initial->token_state = MQ_TOKEN_RETRY;
+            return;
+        }
+        if (!of_retry &&
+            mq_address_token_open(key, initial->token, initial->token_length, from, ADDRESS_LIFETIME, now)) {
             initial->token_state = MQ_TOKEN_ADDRESS;
             return;
         }
@@ -168,36 +153,50 @@ size_t mq_write_version_negotiation(uint8_t *memory, const mq_packet_head *head,
 }
 
 size_t mq_write_retry(uint8_t *memory, const mq_quic_initial *initial, const mq_cid *scid, const mq_quic_keys *keys,
-                      const masque_address *to, masque_time now) {
-    uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2];
-    mq_sockaddr address;
+                      const masque_runtime *runtime, const masque_address *to, masque_time now) {
+    uint8_t token[MQ_TOKEN_MAX];
+    mq_packet_key *key;
     const ngtcp2_cid retry_scid = mq_ngtcp2_cid(scid);
     const ngtcp2_cid odcid = mq_ngtcp2_cid(&initial->dcid);
     const ngtcp2_cid dcid = mq_ngtcp2_cid(&initial->scid);
-    ngtcp2_socklen length = mq_sockaddr_of(&address, to);
-    const mq_quic_key *key = &keys->keys[0];
-    ngtcp2_ssize token_length = ngtcp2_crypto_generate_retry_token2(
-        token, key->token, sizeof key->token, initial->version, &address.any, length, &retry_scid, &odcid, now);
-    if (token_length < 0) {
+    const mq_token_bearer bearer = {.address = *to, .version = initial->version, .scid = *scid};
+    size_t length = mq_retry_token_seal(token, &keys->keys[0], runtime, &bearer, &initial->dcid, now);
+    if (length == 0 || mq_retry_key(&key, &runtime->allocator, initial->version)) {
         return 0;
     }
-    return written(ngtcp2_crypto_write_retry(memory, MQ_INITIAL_MIN, initial->version, &dcid, &retry_scid, &odcid,
-                                             token, (size_t)token_length));
+    const ngtcp2_crypto_ctx crypto = mq_quic_crypto(mq_quic_suite_initial());
+    const ngtcp2_crypto_aead_ctx context = {.native_handle = key};
+    ngtcp2_ssize total = ngtcp2_pkt_write_retry(memory, MQ_INITIAL_MIN, initial->version, &dcid, &retry_scid, &odcid,
+                                                token, length, mq_quic_encrypt, &crypto.aead, &context);
+    mq_packet_key_del(&runtime->allocator, key);
+    return written(total);
 }
 
-size_t mq_write_refusal(uint8_t *memory, const mq_quic_initial *initial, uint64_t code) {
+size_t mq_write_refusal(uint8_t *memory, const mq_quic_initial *initial, const masque_runtime *runtime, uint64_t code) {
+    uint8_t client[MQ_INITIAL_SECRET];
+    uint8_t server[MQ_INITIAL_SECRET];
+    mq_protection keys;
+    const mq_quic_suite *suite = mq_quic_suite_initial();
     const ngtcp2_cid dcid = mq_ngtcp2_cid(&initial->scid);
     const ngtcp2_cid scid = mq_ngtcp2_cid(&initial->dcid);
-    return written(
-        ngtcp2_crypto_write_connection_close(memory, MQ_INITIAL_MIN, initial->version, &dcid, &scid, code, NULL, 0));
+    if (mq_initial_secrets(client, server, initial->version, &scid) ||
+        mq_protection_init(&keys, &runtime->allocator, suite, initial->version, server, true)) {
+        return 0;
+    }
+    const ngtcp2_crypto_ctx crypto = mq_quic_crypto(suite);
+    ngtcp2_ssize total = ngtcp2_pkt_write_connection_close(memory, MQ_INITIAL_MIN, initial->version, &dcid, &scid, code,
+                                                           NULL, 0, mq_quic_encrypt, &crypto.aead, &keys.aead, keys.iv,
+                                                           mq_quic_mask, &crypto.hp, &keys.hp);
+    mq_protection_free(&keys, &runtime->allocator);
+    return written(total);
 }
 
 int mq_reset_token(uint8_t token[MQ_RESET_TOKEN_LENGTH], const mq_cid *cid, const mq_quic_keys *keys) {
     _Static_assert(MQ_RESET_TOKEN_LENGTH == NGTCP2_STATELESS_RESET_TOKENLEN, "reset tokens of either kind");
-    const mq_quic_key *key = mq_quic_key_of(keys, cid);
-    const ngtcp2_cid id = mq_ngtcp2_cid(cid);
-    return ngtcp2_crypto_generate_stateless_reset_token(token, key->reset, sizeof key->reset, &id) ? MASQUE_ERR_CRYPTO
-                                                                                                   : 0;
+    uint8_t digest[MQ_SECRET_DIGEST_LENGTH];
+    int error = mq_secret_digest(digest, mq_quic_key_of(keys, cid)->reset, cid->bytes, cid->length);
+    memcpy(token, digest, MQ_RESET_TOKEN_LENGTH);
+    return error;
 }
 
 size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_quic_keys *keys,
@@ -215,11 +214,7 @@ size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_qu
     return written(ngtcp2_pkt_write_stateless_reset2(memory, total, &sealed, noise, total - MQ_RESET_TOKEN_LENGTH));
 }
 
-size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_address *to, masque_time now) {
-    _Static_assert(MQ_ADDRESS_TOKEN_MAX >= NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN, "room for NEW_TOKEN's");
-    mq_sockaddr address;
-    const mq_quic_key *key = &keys->keys[0];
-    ngtcp2_socklen length = mq_sockaddr_of(&address, to);
-    return written(
-        ngtcp2_crypto_generate_regular_token(memory, key->token, sizeof key->token, &address.any, length, now));
+size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_runtime *runtime,
+                              const masque_address *to, masque_time now) {
+    return mq_address_token_seal(memory, &keys->keys[0], runtime, to, now);
 }

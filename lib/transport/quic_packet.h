@@ -7,7 +7,7 @@
 #ifndef MQ_TRANSPORT_QUIC_PACKET_H
 #define MQ_TRANSPORT_QUIC_PACKET_H
 
-#include "transport/connection_id.h"
+#include "transport/quic_token.h"
 
 /* RFC 9000 14.1: a client's first datagrams have at least so many bytes. */
 #define MQ_INITIAL_MIN 1200u
@@ -63,9 +63,9 @@ bool mq_quic_read_initial(mq_quic_initial *initial, const mq_quic_keys *keys, co
 size_t mq_write_version_negotiation(uint8_t *memory, const mq_packet_head *head, const masque_runtime *runtime);
 /* SCID is a new one of ours. */
 size_t mq_write_retry(uint8_t *memory, const mq_quic_initial *initial, const mq_cid *scid, const mq_quic_keys *keys,
-                      const masque_address *to, masque_time now);
+                      const masque_runtime *runtime, const masque_address *to, masque_time now);
 /* CONNECTION_CLOSE with a transport error CODE. */
-size_t mq_write_refusal(uint8_t *memory, const mq_quic_initial *initial, uint64_t code);
+size_t mq_write_refusal(uint8_t *memory, const mq_quic_initial *initial, const masque_runtime *runtime, uint64_t code);
 /* An answer to a packet of LENGTH bytes for DCID; 0: that is too short to be answered. */
 size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_quic_keys *keys,
                                 const masque_runtime *runtime, size_t length);
@@ -74,8 +74,8 @@ size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_qu
 #define MQ_RESET_TOKEN_LENGTH 16
 int mq_reset_token(uint8_t token[MQ_RESET_TOKEN_LENGTH], const mq_cid *cid, const mq_quic_keys *keys);
 
-/* For NEW_TOKEN (RFC 9000 8.1.3): writes at most MQ_ADDRESS_TOKEN_MAX bytes; 0 on failure. */
-#define MQ_ADDRESS_TOKEN_MAX 128u
-size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_address *to, masque_time now);
+/* For NEW_TOKEN (RFC 9000 8.1.3): writes at most MQ_TOKEN_MAX bytes; 0 on failure. */
+size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_runtime *runtime,
+                              const masque_address *to, masque_time now);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "transport/quic_conn.h"
 #include "transport/quic_packet.h"
+#include "transport/quic_tls.h"
 
 static void use_token(ngtcp2_settings *settings, const mq_quic_initial *initial) {
     if (mq_initial_is_validated(initial)) {
@@ -35,7 +36,6 @@ static int start_ngtcp2(mq_quic *quic, const mq_quic_initial *initial, const mas
         return MASQUE_ERR_CRYPTO;
     }
     mq_quic_callbacks(&callbacks);
-    callbacks.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
     ngtcp2_settings settings = mq_quic_settings(&quic->setup, quic->now);
     ngtcp2_transport_params params = params_of(&quic->setup, initial);
     use_token(&settings, initial);

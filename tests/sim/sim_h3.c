@@ -249,6 +249,34 @@ static void test_datagram_behind_the_end(void **state) {
     }
 }
 
+/* RFC 9001 6: the client's key phase flips, ours follows, and again. */
+static void test_key_updates(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    (void)state;
+    int64_t id = udp_request(c);
+    sim_settle(w);
+    for (unsigned i = 1; i <= 3; i++) {
+        sim_advance(w, MASQUE_SECOND);
+        sim_quic_update_keys(c);
+        sim_datagram_send(c, DATAGRAM);
+        sim_settle(w);
+        assert_int_equal(sim_stats(w).datagrams_sent, i);
+        assert_int_equal(sim_stats(w).datagrams_received, i); /* the echo went back under new keys */
+    }
+    assert_false(sim_stream_seen_of(c, id).reset);
+    assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+    sim_world_close(w);
+}
+
+/* RFC 9000 18.2: disable_active_migration, for nothing else was configured. */
+static void test_migration_is_off(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    (void)state;
+    assert_true(sim_quic_is_fixed(raw_client(w, true)));
+    sim_world_close(w);
+}
+
 /* RFC 9114 8: a code that nobody knows, as those who grease send, is no error. */
 static void test_codes_of_stop_sending(void **state) {
     static const struct {
@@ -549,6 +577,8 @@ int main(void) {
         cmocka_unit_test(test_datagram_before_settings),
         cmocka_unit_test(test_datagram_for_bytes),
         cmocka_unit_test(test_datagram_behind_the_end),
+        cmocka_unit_test(test_key_updates),
+        cmocka_unit_test(test_migration_is_off),
         cmocka_unit_test(test_codes_of_stop_sending),
         cmocka_unit_test(test_codes_of_resets),
         cmocka_unit_test(test_control_stream_stopped),

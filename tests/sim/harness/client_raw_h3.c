@@ -413,3 +413,14 @@ uint64_t sim_quic_close_code(const sim_conn *conn) {
     const ngtcp2_ccerr *said = ngtcp2_conn_get_ccerr2(raw->quic->ng);
     return said->type == NGTCP2_CCERR_TYPE_APPLICATION ? said->error_code : MASQUE_NEVER;
 }
+
+void sim_quic_update_keys(sim_conn *conn) {
+    const raw_quic *raw = conn->quic;
+    int code = ngtcp2_conn_initiate_key_update(raw->quic->ng, conn->world->now);
+    SIM_CHECK(conn->world, code == 0, "no key update: %s", ngtcp2_strerror(code));
+}
+
+bool sim_quic_is_fixed(const sim_conn *conn) {
+    const raw_quic *raw = conn->quic;
+    return ngtcp2_conn_get_remote_transport_params2(raw->quic->ng)->disable_active_migration;
+}

@@ -449,6 +449,10 @@ typedef struct sim_stream_seen {
 sim_stream_seen sim_stream_seen_of(const sim_conn *conn, int64_t id);
 /* The application's code in the proxy's CONNECTION_CLOSE; MASQUE_NEVER: there was none. */
 uint64_t sim_quic_close_code(const sim_conn *conn);
+/* It goes on with the next keys (RFC 9001 6). */
+void sim_quic_update_keys(sim_conn *conn);
+/* What the proxy's transport parameters say of disable_active_migration. */
+bool sim_quic_is_fixed(const sim_conn *conn);
 /* The session of a finished handshake, for sim_client.session; free with sim_session_free(). */
 void *sim_session_of(sim_conn *conn);
 void sim_session_free(void *session);
