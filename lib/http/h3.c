@@ -90,8 +90,8 @@ void mq_h3_abort_stream(mq_h3_session *h3, int64_t id, uint64_t code) {
     mq_quic_stop(h3->quic, id, code);
     mq_quic_reset(h3->quic, id, code);
     if (!h3->dead) {
-        mq_h3_note(h3, nghttp3_conn_shutdown_stream_read(h3->ng, id));
-        nghttp3_conn_shutdown_stream_write(h3->ng, id);
+        mq_h3_note(h3, nghttp3_conn_shutdown_stream_read(mq_h3_ng(h3), id));
+        nghttp3_conn_shutdown_stream_write(mq_h3_ng(h3), id);
     }
 }
 
@@ -129,7 +129,7 @@ static void h3_open(mq_session *session, mq_stream *stream, int64_t id) {
     mq_h3_tie(h3, mq_h3_find(h3, id), stream);
     /* Tunnels take turns (RFC 9218 4.2): without this the oldest would have them all. */
     const nghttp3_pri turns = {.urgency = NGHTTP3_DEFAULT_URGENCY, .inc = 1};
-    mq_h3_note(h3, nghttp3_conn_set_server_stream_priority(h3->ng, id, &turns));
+    mq_h3_note(h3, nghttp3_conn_set_server_stream_priority(mq_h3_ng(h3), id, &turns));
 }
 
 static void h3_resume(mq_session *session, mq_stream *stream) {
@@ -139,8 +139,11 @@ static void h3_resume(mq_session *session, mq_stream *stream) {
     }
     if (stream->datagrams) {
         mq_h3_offer_datagrams(h3, mq_h3_find(h3, stream->id));
+        if (mq_h3_uses_datagrams(h3) && stream->partial == 0 && !stream->outgoing_end) {
+            return; /* nothing for the stream itself */
+        }
     }
-    mq_h3_note(h3, nghttp3_conn_resume_stream(h3->ng, stream->id));
+    mq_h3_note(h3, nghttp3_conn_resume_stream(mq_h3_ng(h3), stream->id));
 }
 
 static void h3_credit(mq_session *session, mq_stream *stream, size_t length) {
@@ -175,7 +178,7 @@ static void h3_drain(mq_session *session, bool final) {
     mq_h3_session *h3 = mq_h3_of(session);
     if (!h3->dead) {
         h3->said_final = h3->said_final || final;
-        mq_h3_note(h3, final ? nghttp3_conn_shutdown(h3->ng) : nghttp3_conn_submit_shutdown_notice(h3->ng));
+        mq_h3_note(h3, final ? nghttp3_conn_shutdown(mq_h3_ng(h3)) : nghttp3_conn_submit_shutdown_notice(mq_h3_ng(h3)));
     }
 }
 
@@ -233,8 +236,8 @@ static int open_own_streams(mq_h3_session *h3) {
             return MASQUE_ERR_PROTOCOL;
         }
     }
-    bool bound = nghttp3_conn_bind_control_stream(h3->ng, ids[0]) == 0 &&
-                 nghttp3_conn_bind_qpack_streams(h3->ng, ids[1], ids[2]) == 0;
+    bool bound = nghttp3_conn_bind_control_stream(mq_h3_ng(h3), ids[0]) == 0 &&
+                 nghttp3_conn_bind_qpack_streams(mq_h3_ng(h3), ids[1], ids[2]) == 0;
     return bound ? 0 : MASQUE_ERR_PROTOCOL;
 }
 
@@ -263,7 +266,7 @@ static int start_nghttp3(mq_h3_session *h3) {
     mq_h3_server_callbacks(&callbacks);
     int code = nghttp3_conn_server_new(&h3->ng, &callbacks, &settings, &h3->memory, h3);
     if (!code) {
-        nghttp3_conn_set_max_client_streams_bidi(h3->ng, limits->tunnels_per_connection_max);
+        nghttp3_conn_set_max_client_streams_bidi(mq_h3_ng(h3), limits->tunnels_per_connection_max);
     }
     return code;
 }

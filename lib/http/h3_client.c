@@ -83,7 +83,7 @@ static int submit(mq_h3_session *h3, mq_h3_stream *stream, const mq_call *call) 
         headers[i] = mq_h3_field(fields[i].name, fields[i].value);
     }
     const nghttp3_data_reader reader = {.read_data = mq_h3_on_read};
-    int code = nghttp3_conn_submit_request(h3->ng, stream->id, headers, count, &reader, stream);
+    int code = nghttp3_conn_submit_request(mq_h3_ng(h3), stream->id, headers, count, &reader, stream);
     return code == NGHTTP3_ERR_NOMEM ? MASQUE_ERR_NO_MEMORY : code ? MASQUE_ERR_INVALID : 0;
 }
 

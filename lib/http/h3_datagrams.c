@@ -117,7 +117,7 @@ static void drop_first(mq_h3_session *h3, mq_h3_stream *stream, size_t length) {
     if (near->outgoing.bytes == 0) {
         mq_link_remove(&stream->in_datagrams);
         if (near->outgoing_end) {
-            nghttp3_conn_resume_stream(h3->ng, stream->id);
+            nghttp3_conn_resume_stream(mq_h3_ng(h3), stream->id);
         }
     } else if (stream->deficit <= length) {
         mq_link_remove(&stream->in_datagrams);

@@ -73,7 +73,7 @@ static int submit(mq_h3_session *h3, int64_t id, const mq_response *response) {
     }
     const nghttp3_data_reader reader = {.read_data = mq_h3_on_read};
     bool tunnel = response->refusal == MQ_REFUSAL_NONE;
-    return nghttp3_conn_submit_response(h3->ng, id, headers, count, tunnel ? &reader : NULL);
+    return nghttp3_conn_submit_response(mq_h3_ng(h3), id, headers, count, tunnel ? &reader : NULL);
 }
 
 int mq_h3_respond(mq_session *session, mq_stream *stream, const mq_response *response) {

@@ -49,7 +49,9 @@ typedef struct mq_h3_session {
     nghttp3_conn *ng;
     mq_quic *quic;
     bool is_client;
-    bool dead; /* nghttp3 failed, or the connection closes: it is never called again */
+    bool dead;       /* nghttp3 failed, or the connection closes: it is never called again */
+    bool silent;     /* nghttp3 had nothing to send when last asked */
+    bool came_empty; /* a stream that it asked had nothing */
     bool said_final;
     bool settings_seen;
     bool peer_takes_datagrams; /* by SETTINGS_H3_DATAGRAM */
@@ -72,6 +74,12 @@ extern const mq_quic_streams MQ_H3_STREAMS;
 
 static inline mq_h3_session *mq_h3_of(mq_session *session) {
     return (mq_h3_session *)session;
+}
+
+/* For calls that may give nghttp3 something to send: it is asked again. */
+static inline nghttp3_conn *mq_h3_ng(mq_h3_session *h3) {
+    h3->silent = false;
+    return h3->ng;
 }
 
 /* NULL: it isn't a request's, or is forgotten. */

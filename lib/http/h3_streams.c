@@ -20,7 +20,7 @@ void mq_h3_unthrottle(mq_h3_session *h3) {
         mq_h3_stream *stream = MQ_MEMBER(link, mq_h3_stream, link);
         if (stream->throttled) {
             stream->throttled = false;
-            mq_h3_note(h3, nghttp3_conn_resume_stream(h3->ng, stream->id));
+            mq_h3_note(h3, nghttp3_conn_resume_stream(mq_h3_ng(h3), stream->id));
         }
     }
 }
@@ -150,13 +150,9 @@ static nghttp3_ssize read_end(mq_stream *stream, uint32_t *flags) {
     return 0;
 }
 
-nghttp3_ssize mq_h3_on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, size_t count, uint32_t *flags,
-                            void *user, void *stream_user) {
-    mq_h3_session *h3 = user;
-    mq_h3_stream *owner = stream_user;
+static nghttp3_ssize read_tunnel(mq_h3_session *h3, mq_h3_stream *owner, nghttp3_vec *vector, size_t count,
+                                 uint32_t *flags) {
     mq_stream *stream = owner ? owner->stream : NULL;
-    (void)ng;
-    (void)id;
     if (!stream) {
         /* A client has nothing more to say to whoever refused it. */
         *flags |= h3->is_client ? NGHTTP3_DATA_FLAG_EOF : 0u;
@@ -194,6 +190,16 @@ nghttp3_ssize mq_h3_on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, s
         read_end(stream, flags);
     }
     return (nghttp3_ssize)filled;
+}
+
+nghttp3_ssize mq_h3_on_read(nghttp3_conn *ng, int64_t id, nghttp3_vec *vector, size_t count, uint32_t *flags,
+                            void *user, void *stream_user) {
+    mq_h3_session *h3 = user;
+    (void)ng;
+    (void)id;
+    nghttp3_ssize filled = read_tunnel(h3, stream_user, vector, count, flags);
+    h3->came_empty = filled == NGHTTP3_ERR_WOULDBLOCK;
+    return filled;
 }
 
 void mq_h3_stream_callbacks(nghttp3_callbacks *callbacks) {

@@ -43,7 +43,7 @@ static int on_data(void *owner, int64_t id, const uint8_t *bytes, size_t length,
     if (h3->dead) {
         return -1;
     }
-    nghttp3_ssize taken = nghttp3_conn_read_stream2(h3->ng, id, bytes, length, fin, h3->base.now);
+    nghttp3_ssize taken = nghttp3_conn_read_stream2(mq_h3_ng(h3), id, bytes, length, fin, h3->base.now);
     if (taken < 0) {
         return mq_h3_fail(h3, (int)taken);
     }
@@ -72,8 +72,8 @@ static int on_reset(void *owner, int64_t id, uint64_t code) {
     mq_h3_end_head(h3, stream);
     mq_h3_lose_stream(h3, stream, true);
     mq_quic_reset(h3->quic, id, NGHTTP3_H3_REQUEST_CANCELLED);
-    int failed = nghttp3_conn_shutdown_stream_read(h3->ng, id);
-    nghttp3_conn_shutdown_stream_write(h3->ng, id);
+    int failed = nghttp3_conn_shutdown_stream_read(mq_h3_ng(h3), id);
+    nghttp3_conn_shutdown_stream_write(mq_h3_ng(h3), id);
     if (failed) {
         return mq_h3_fail(h3, failed);
     }
@@ -98,7 +98,7 @@ static int on_stopped(void *owner, int64_t id, uint64_t code) {
         /* RFC 9114 6.2.1: none of our own streams may be stopped. */
         return id & 2 ? mq_h3_close(h3, NGHTTP3_H3_CLOSED_CRITICAL_STREAM, MASQUE_ERR_PROTOCOL) : 0;
     }
-    nghttp3_conn_shutdown_stream_write(h3->ng, id);
+    nghttp3_conn_shutdown_stream_write(mq_h3_ng(h3), id);
     bool in_order = !mq_h3_is_error(code);
     if (stream->stream && (!in_order || stream->stream->datagrams)) {
         mq_h3_lose_stream(h3, stream, !in_order);
@@ -110,7 +110,7 @@ static int on_stopped(void *owner, int64_t id, uint64_t code) {
 static int on_closed(void *owner, int64_t id, void *stream_owner, uint64_t code) {
     mq_h3_session *h3 = owner;
     mq_h3_stream *stream = stream_owner;
-    int failed = h3->dead ? 0 : nghttp3_conn_close_stream(h3->ng, id, code ? code : MQ_H3_NO_ERROR);
+    int failed = h3->dead ? 0 : nghttp3_conn_close_stream(mq_h3_ng(h3), id, code ? code : MQ_H3_NO_ERROR);
     if (failed && failed != NGHTTP3_ERR_STREAM_NOT_FOUND) {
         return mq_h3_fail(h3, failed);
     }
@@ -128,7 +128,7 @@ static int on_closed(void *owner, int64_t id, void *stream_owner, uint64_t code)
 
 static int on_may_send(void *owner, int64_t id) {
     mq_h3_session *h3 = owner;
-    int code = h3->dead ? 0 : nghttp3_conn_unblock_stream(h3->ng, id);
+    int code = h3->dead ? 0 : nghttp3_conn_unblock_stream(mq_h3_ng(h3), id);
     return code && code != NGHTTP3_ERR_STREAM_NOT_FOUND ? mq_h3_fail(h3, code) : 0;
 }
 
@@ -138,13 +138,20 @@ static int next_data(void *owner, mq_quic_chunk *chunk) {
     mq_h3_session *h3 = owner;
     nghttp3_vec vector[MQ_QUIC_PIECES_MAX];
     int fin = 0;
-    if (h3->dead) {
+    nghttp3_ssize count;
+    if (h3->dead || h3->silent) {
         return 0;
     }
-    nghttp3_ssize count = nghttp3_conn_writev_stream(h3->ng, &chunk->stream, &fin, vector, MQ_QUIC_PIECES_MAX);
+    h3->silent = true; /* unless its callbacks wake a stream */
+    do {
+        /* It names no stream either when the first one turns out to have nothing; the next may have. */
+        h3->came_empty = false;
+        count = nghttp3_conn_writev_stream(h3->ng, &chunk->stream, &fin, vector, MQ_QUIC_PIECES_MAX);
+    } while (count >= 0 && chunk->stream < 0 && h3->came_empty);
     if (count < 0) {
         return mq_h3_fail(h3, (int)count);
     }
+    h3->silent = h3->silent && chunk->stream < 0;
     chunk->fin = fin;
     chunk->count = (size_t)count;
     for (size_t i = 0; i < chunk->count; i++) {
@@ -167,7 +174,7 @@ static int on_blocked(void *owner, int64_t id) {
 
 static int on_shut(void *owner, int64_t id) {
     mq_h3_session *h3 = owner;
-    nghttp3_conn_shutdown_stream_write(h3->ng, id);
+    nghttp3_conn_shutdown_stream_write(mq_h3_ng(h3), id);
     return 0;
 }
 

@@ -52,17 +52,18 @@ static step write_datagram(mq_quic *quic, mq_draft *draft, size_t *length) {
     masque_iovec pieces[2];
     ngtcp2_vec vector[2];
     int accepted = 0;
-    if (!quic->streams ||
-        !quic->streams->next_datagram(quic->owner, pieces,
-                                      datagram_limit(quic, ngtcp2_conn_get_path_max_tx_udp_payload_size2(quic->ng)))) {
+    size_t limit = datagram_limit(quic, ngtcp2_conn_get_path_max_tx_udp_payload_size2(quic->ng));
+    if (!quic->streams || !quic->streams->next_datagram(quic->owner, pieces, limit)) {
         return STEP_NONE;
     }
+    /* Where hardly another one fits, the packet is finished in the same call. */
+    bool alone = quic->streams_silent && 2 * (pieces[0].length + pieces[1].length) > limit;
     for (size_t i = 0; i < 2; i++) {
         vector[i] = (ngtcp2_vec){.base = pieces[i].base, .len = pieces[i].length};
     }
-    ngtcp2_ssize result =
-        ngtcp2_conn_writev_datagram(quic->ng, &draft->path.path, &draft->info, draft->bytes, draft->capacity, &accepted,
-                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, vector, 2, quic->now);
+    ngtcp2_ssize result = ngtcp2_conn_writev_datagram(
+        quic->ng, &draft->path.path, &draft->info, draft->bytes, draft->capacity, &accepted,
+        alone ? NGTCP2_WRITE_DATAGRAM_FLAG_NONE : NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, vector, 2, quic->now);
     if (accepted) {
         quic->streams->sent_datagram(quic->owner);
     }
@@ -88,7 +89,8 @@ static step write_stream(mq_quic *quic, mq_draft *draft, size_t *length) {
     if (quic->streams->next_data(quic->owner, &chunk)) {
         return fail_streams(quic);
     }
-    if (chunk.stream < 0) {
+    quic->streams_silent = chunk.stream < 0;
+    if (quic->streams_silent) {
         return STEP_NONE;
     }
     for (size_t i = 0; i < chunk.count; i++) {
@@ -142,7 +144,9 @@ static size_t write_packet(mq_quic *quic, mq_draft *draft) {
         do {
             next = order[i](quic, draft, &length);
         } while (next == STEP_MORE);
-        if (next != STEP_NONE) {
+        /* Where MAX_DATA holds streams back, datagrams may still go. */
+        bool held_back = next == STEP_DONE && length == 0 && order[i] == write_stream;
+        if (next != STEP_NONE && !held_back) {
             return next == STEP_DONE ? length : 0;
         }
     }
@@ -193,6 +197,7 @@ static void write_goodbye(mq_quic *quic, mq_quic_packets *output) {
 
 bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
     quic->now = now;
+    quic->streams_silent = false;
     size_t budget = quic->state < MQ_QUIC_CLOSING ? ngtcp2_conn_get_send_quantum2(quic->ng) : 0;
     size_t total = 0;
     size_t length = 0;
