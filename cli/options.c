@@ -102,7 +102,7 @@ static const option_row ROWS[] = {
 #define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])
 
 static void print_help(void) {
-    puts("masqueproxyd: a privacy proxy, HTTP CONNECT over HTTP/2 and HTTP/1.1\n");
+    puts("masqueproxyd: a privacy proxy, CONNECT and CONNECT-UDP over HTTP/3, HTTP/2 and HTTP/1.1\n");
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", ROWS[i].name, ROWS[i].argument ? " " : "",
@@ -114,8 +114,9 @@ static void print_help(void) {
 
 static void print_version(void) {
     masque_version_info info = masque_version();
-    printf("masqueproxyd %s\n  wolfSSL %s (AES-GCM: %s)\n  nghttp2 %s\n  libuv %s\n  c-ares %s\n", info.masqueproxy,
-           info.wolfssl, info.crypto_path, info.nghttp2, uv_version_string(), ares_version(NULL));
+    printf("masqueproxyd %s\n  wolfSSL %s (AES-GCM: %s)\n  nghttp2 %s\n  ngtcp2 %s\n  nghttp3 %s\n", info.masqueproxy,
+           info.wolfssl, info.crypto_path, info.nghttp2, info.ngtcp2, info.nghttp3);
+    printf("  libuv %s\n  c-ares %s\n", uv_version_string(), ares_version(NULL));
     if (info.too_old) {
         printf("  warning: %s and has known holes\n", info.too_old);
     }

@@ -18,6 +18,8 @@ typedef struct masque_version_info {
     const char *masqueproxy;
     const char *wolfssl;
     const char *nghttp2;
+    const char *ngtcp2;
+    const char *nghttp3;
     /* How AES-GCM is computed, e.g. "AES-NI, AVX2"; "C" is about twenty times
        slower and worth a warning. */
     const char *crypto_path;

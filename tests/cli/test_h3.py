@@ -4,6 +4,7 @@ import socket
 from harness import targets
 from harness.context import KEY, check, same
 from harness.h2 import H2
+from harness.probe import Nat, Probe
 from harness.tls import TlsStream
 from harness.udp import UdpTarget, UdpTunnel
 
@@ -55,3 +56,17 @@ def test_alternative_service(t):
         stream = TlsStream(proxy.endpoint(), t.pki.ca, ("h2", "http/1.1"))
         t.defer(stream.close)
         same(stream.protocol, "http/1.1", "the version chosen")
+
+
+def test_marks(t):
+    """What QUIC says is marked for ECN, ECT(0) (RFC 9000 13.4); what goes to a UDP target is not (RFC 9298 6.2)."""
+    proxy, port = h3_proxy(t)
+    nat, target = Nat(t, port), UdpTarget(t)
+    target.socket.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    done = Probe(t, proxy, "udp", f"{target.host}:{target.port}", "--http3", "--timeout", "2s", port=nat.port,
+                 given=b"x")
+    check(done.status in (0, 6), f"the client: {done.err}")
+    check(2 in nat.marks, f"marks of the proxy's packets: {nat.marks}")
+    payload, control = target.socket.recvmsg(100, 64)[:2]
+    same((payload, [value[0] & 3 for _, kind, value in control if kind == socket.IP_TOS]), (b"x", [0]),
+         "what the target got, and its mark")

@@ -3,7 +3,10 @@ import json
 import os
 import pwd
 import re
+import socket
+import ssl
 import subprocess
+import warnings
 
 from harness import targets
 from harness.context import KEY, check, same
@@ -24,7 +27,8 @@ def test_version(t):
     done = t.run("--version")
     same((done.returncode, done.stderr), (0, ""), "exit status and standard error")
     check(re.match(r"masqueproxyd \d+\.\d+\.\d+\n", done.stdout), done.stdout)
-    for name in (r"wolfSSL [\d.]+ \(AES-GCM: .+\)", r"nghttp2 [\d.]+", r"libuv [\d.]+", r"c-ares [\d.]+"):
+    for name in (r"wolfSSL [\d.]+ \(AES-GCM: .+\)", r"nghttp2 [\d.]+", r"ngtcp2 [\d.]+", r"nghttp3 [\d.]+",
+                 r"libuv [\d.]+", r"c-ares [\d.]+"):
         check(re.search(rf"^  {name}$", done.stdout, re.M), f"{name} in {done.stdout}")
 
 
@@ -51,6 +55,24 @@ def test_protocols_of_a_listener(t):
     for number, wanted in ((0, "http/1.1"), (1, "h2")):
         stream = t.keep(TlsStream(proxy.endpoint(number), t.pki.ca, ("h2", "http/1.1")))
         same(stream.protocol, wanted, f"listener {number}")
+
+
+def test_tls_versions(t):
+    """TLS 1.2 is the least (RFC 9113 9.2); who offers less is told protocol_version."""
+    proxy = t.proxy()
+    for version, taken in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
+        context = ssl.create_default_context(cafile=t.pki.ca)
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TLS 1.1
+            context.minimum_version = context.maximum_version = version
+        with socket.create_connection(proxy.endpoint(), 30) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname="localhost") as stream:
+                    result = stream.version()
+            except ssl.SSLError as error:
+                result = error.reason
+        same(result, "TLSv1.2" if taken else "TLSV1_ALERT_PROTOCOL_VERSION", f"with {version.name}")
 
 
 def test_flags_alone(t):

@@ -18,6 +18,7 @@
 #define QPACK_DECOMPRESSION_FAILED 0x200u
 #define QPACK_ENCODER_STREAM_ERROR 0x201u
 #define CONNECT_ERROR 0x10fu
+#define REQUEST_REJECTED 0x10bu
 #define REQUEST_CANCELLED 0x10cu
 #define REQUEST_INCOMPLETE 0x10du
 #define DATAGRAM_ERROR 0x33u
@@ -25,7 +26,7 @@
 /* Bytes that hold zeros. */
 #define BYTES(text) (text), sizeof(text) - 1
 
-/* Quarter Stream ID and context ID 0, and no payload. */
+/* Quarter Stream ID and context ID 0, and no payload; back it comes with a length of two bytes. */
 #define DATAGRAM BYTES("\x00\x00")
 #define UDP_PATH "/.well-known/masque/udp/" SIM_ECHO "/1001/"
 #define CONTROL SIM_H3_CONTROL
@@ -247,6 +248,108 @@ static void test_datagram_behind_the_end(void **state) {
                   (unsigned long long)sim_stats(w).datagrams_sent);
         sim_world_close(w);
     }
+}
+
+/* RFC 9297 2.1.1: a client that says nothing of H3_DATAGRAM has its datagrams as capsules, both ways. */
+static void test_capsules_alone(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, false);
+    (void)state;
+    sim_stream_send(c, sim_stream_open(c, false), BYTES("\x00\x04\x00"), false);
+    int64_t id = udp_request(c);
+    sim_settle(w);
+    assert_int_equal(sim_h3_status(c, id), 200);
+    uint64_t answer = sim_stream_seen_of(c, id).bytes;
+    /* DATA with a capsule: DATAGRAM, 1 byte, context 0, no payload; back it comes with a length of two bytes. */
+    sim_stream_send(c, id, BYTES("\x00\x03\x00\x01\x00"), false);
+    sim_settle(w);
+    assert_int_equal(sim_stats(w).datagrams_sent, 1);
+    assert_int_equal(sim_stats(w).datagrams_received, 1);
+    assert_int_equal(sim_stream_seen_of(c, id).bytes, answer + 6);
+    assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+    sim_world_close(w);
+}
+
+/* RFC 9114 4.2.2: too many fields, or too large ones. */
+static void test_large_heads(void **state) {
+    static char value[251]; /* 60 of them, with 32 bytes more for each, are more than 16,384 */
+    (void)state;
+    memset(value, 'a', sizeof value - 1);
+    for (int large = 0; large < 2; large++) {
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+        sim_conn *c = raw_client(w, true);
+        sim_bytes block = {.bytes = NULL};
+        sim_bytes out = {.bytes = NULL};
+        int64_t id = sim_stream_open(c, true);
+        sim_bytes_add(&block, BYTES(HEAD));
+        for (unsigned i = 0; i < (large ? 60u : 100u); i++) {
+            sim_qpack(&block, "x", large ? value : "y");
+        }
+        sim_h3_frame(&out, 1, block.bytes, block.end);
+        sim_h3_send(c, id, &out, false);
+        sim_bytes_free(&block);
+        sim_settle(w);
+        assert_int_equal(sim_h3_status(c, id), 431);
+        assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+        sim_world_close(w);
+    }
+}
+
+/* RFC 9297 3.3: the end of the stream inside a capsule. */
+static void test_cut_capsule(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    (void)state;
+    int64_t id = udp_request(c);
+    sim_settle(w);
+    sim_stream_send(c, id, BYTES("\x00\x02\x00\x05"), true);
+    sim_settle(w);
+    assert_true(sim_stream_seen_of(c, id).reset);
+    assert_int_equal(sim_stream_seen_of(c, id).reset_code, MESSAGE_ERROR);
+    assert_int_equal(sim_quic_close_code(c), NO_CLOSE);
+    sim_world_close(w);
+}
+
+/* RFC 9114 6.1: a hundred at least; QUIC's limit keeps the client from more, and gives each back. */
+static void test_many_streams(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    int64_t first = request(c, NULL, 0, false);
+    unsigned opened = 1;
+    (void)state;
+    while (opened < 1000 && sim_stream_open(c, true) >= 0) {
+        opened++;
+    }
+    assert_true(opened >= 100 && opened < 1000);
+    sim_settle(w);
+    assert_int_equal(sim_h3_status(c, first), 200);
+    sim_stream_reset(c, first, REQUEST_CANCELLED);
+    sim_stream_stop(c, first, REQUEST_CANCELLED);
+    sim_settle(w);
+    assert_true(sim_stream_open(c, true) >= 0);
+    sim_world_close(w);
+}
+
+/* RFC 9114 5.2: what comes behind the last GOAWAY is rejected, and nothing was done for it. */
+static void test_behind_goaway(void **state) {
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1});
+    sim_conn *c = raw_client(w, true);
+    (void)state;
+    int64_t before = request(c, NULL, 0, false);
+    sim_settle(w);
+    sim_alloc_side(SIM_PROXY);
+    masque_engine_drain(w->engine, w->now);
+    sim_alloc_side(SIM_TEST);
+    sim_advance(w, 2 * MASQUE_SECOND);
+    uint64_t tunnels = sim_stats(w).tunnels_total;
+    int64_t behind = request(c, NULL, 0, false);
+    sim_settle(w);
+    assert_true(sim_stream_seen_of(c, behind).reset);
+    assert_int_equal(sim_stream_seen_of(c, behind).reset_code, REQUEST_REJECTED);
+    assert_int_equal(sim_stats(w).tunnels_total, tunnels);
+    assert_false(sim_stream_seen_of(c, before).reset);
+    assert_int_equal(sim_stats(w).tunnels_active, 1);
+    sim_world_close(w);
 }
 
 /* RFC 9001 6: the client's key phase flips, ours follows, and again. */
@@ -577,6 +680,11 @@ int main(void) {
         cmocka_unit_test(test_datagram_before_settings),
         cmocka_unit_test(test_datagram_for_bytes),
         cmocka_unit_test(test_datagram_behind_the_end),
+        cmocka_unit_test(test_capsules_alone),
+        cmocka_unit_test(test_large_heads),
+        cmocka_unit_test(test_cut_capsule),
+        cmocka_unit_test(test_many_streams),
+        cmocka_unit_test(test_behind_goaway),
         cmocka_unit_test(test_key_updates),
         cmocka_unit_test(test_migration_is_off),
         cmocka_unit_test(test_codes_of_stop_sending),

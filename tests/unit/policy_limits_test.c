@@ -62,6 +62,10 @@ static void test_defaults(void **state) {
     masque_limits_init(&limits);
     assert_true(others_are_standard(&limits, NULL));
     assert_null(masque_limits_check(&limits));
+    /* RFC 9298 3.1: UDP without a word for two minutes at least. */
+    assert_true(limits.datagram_idle_timeout_ms >= 120000);
+    /* RFC 9114 6.1. */
+    assert_true(limits.tunnels_per_connection_max >= 100);
 }
 
 static void check_set(const limit_row *row, uint64_t value, bool valid) {

@@ -41,14 +41,21 @@ class Nat:
         self._seen = 0
         self.rebind_each = 0  # packets of the client
         self.bindings = 1
+        self.marks = set()  # ECN's bits (RFC 3168 5) of what the proxy sent
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         context.defer(self.close)
 
     def _new(self):
         outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        outside.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         outside.connect(("127.0.0.1", self._port))
         return outside
+
+    def _from_proxy(self):
+        data, control = self._outside.recvmsg(70000, 64)[:2]
+        self.marks.update(value[0] & 3 for _, kind, value in control if kind == socket.IP_TOS)
+        self._inside.sendto(data, self._client)
 
     def _from_client(self):
         data, self._client = self._inside.recvfrom(70000)
@@ -65,7 +72,7 @@ class Nat:
                 if ready is self._inside:
                     self._from_client()
                 elif self._client:
-                    self._inside.sendto(self._outside.recv(70000), self._client)
+                    self._from_proxy()
 
     def close(self):
         self._over = True

@@ -414,6 +414,13 @@ uint64_t sim_quic_close_code(const sim_conn *conn) {
     return said->type == NGTCP2_CCERR_TYPE_APPLICATION ? said->error_code : MASQUE_NEVER;
 }
 
+size_t sim_quic_dcid(const sim_conn *conn, uint8_t bytes[20]) {
+    const raw_quic *raw = conn->quic;
+    const ngtcp2_cid *dcid = ngtcp2_conn_get_dcid2(raw->quic->ng);
+    memcpy(bytes, dcid->data, dcid->datalen);
+    return dcid->datalen;
+}
+
 void sim_quic_update_keys(sim_conn *conn) {
     const raw_quic *raw = conn->quic;
     int code = ngtcp2_conn_initiate_key_update(raw->quic->ng, conn->world->now);

@@ -449,6 +449,8 @@ typedef struct sim_stream_seen {
 sim_stream_seen sim_stream_seen_of(const sim_conn *conn, int64_t id);
 /* The application's code in the proxy's CONNECTION_CLOSE; MASQUE_NEVER: there was none. */
 uint64_t sim_quic_close_code(const sim_conn *conn);
+/* The connection ID that the client sends to; returns its length. */
+size_t sim_quic_dcid(const sim_conn *conn, uint8_t bytes[20]);
 /* It goes on with the next keys (RFC 9001 6). */
 void sim_quic_update_keys(sim_conn *conn);
 /* What the proxy's transport parameters say of disable_active_migration. */
