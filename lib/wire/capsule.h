@@ -38,7 +38,7 @@ typedef struct mq_capsule_piece {
     size_t length;
     bool first;
     bool last;
-    size_t whole; /* the value's length */
+    size_t whole; /* of the first one: the value's length */
 } mq_capsule_piece;
 
 /* Takes bytes from *BYTES, of which there are *LENGTH, and moves both on. */

@@ -154,6 +154,21 @@ FOUND = [bytes.fromhex("1e010001020000030002000136ff0c011e01021e0102000006ff0100
                        "5555febabababababababababa5500000355")]
 
 
+# A datagram, an unknown capsule, an empty datagram, long forms; one that is too long.
+CAPSULES = [b"\0\3\0ab\x29\2xy\0\0\x40\0\x40\2\0c", b"\0\x80\1\0\0" + b"x" * 300, b"\0\xc0\0\0\0\0\2\0\0x",
+            b"\0\x41\2\0" + b"y" * 257, b"\x40\0\1\0"]
+
+
+def long_header(first, version, token=b""):
+    head = bytes([first]) + struct.pack(">I", version) + b"\x08" + b"D" * 8 + b"\x08" + b"S" * 8
+    head += bytes([len(token)]) + token + b"\x44\x80"
+    return head + bytes(1200 - len(head))
+
+
+PACKETS = [long_header(0xC3, 1), long_header(0xD3, 0x6B3343CF), long_header(0xC3, 0x1A2A3A4A), long_header(0xC3, 0),
+           long_header(0xC3, 1, b"R" + b"t" * 61), long_header(0xC3, 1, b"N" + b"t" * 40), b"\x41" + b"x" * 60, b"\x50" + b"y" * 20]
+
+
 def corpora():
     # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
     setups = [struct.pack("<H", 1 << bit) for bit in range(13)] + [b"\x47\x02", b"\x85\x0c"]
@@ -162,6 +177,8 @@ def corpora():
     yield "authority", AUTHORITIES
     yield "target_rule", RULES
     yield "client_hello", [hello(s) for s in SUITES] + [hello(s, b"i" * 32) for s in SUITES]
+    yield "capsule", [bytes(sizes) + stream for stream in CAPSULES for sizes in ((0, 0, 0), (3, 1, 200))]
+    yield "packet", PACKETS
     yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
     yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
     yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)] + FOUND
