@@ -144,9 +144,7 @@ static size_t write_packet(mq_quic *quic, mq_draft *draft) {
         do {
             next = order[i](quic, draft, &length);
         } while (next == STEP_MORE);
-        /* Where MAX_DATA holds streams back, datagrams may still go. */
-        bool held_back = next == STEP_DONE && length == 0 && order[i] == write_stream;
-        if (next != STEP_NONE && !held_back) {
+        if (next != STEP_NONE) {
             return next == STEP_DONE ? length : 0;
         }
     }
