@@ -23,6 +23,8 @@ class Scale:
         self.idle_connections = 10 if quick else 1000
         self.idle_tunnels = 10
         self.datagram_seconds = 1 if quick else 5
+        # Of the highest rate of datagrams: where to begin, how often to double, how often to halve what is left.
+        self.peak_search = (1000, 1, 0) if quick else (40000, 8, 4)
         self.traced = min(self.bulk, 64 * MIB)
         self.callgrind = (2 * MIB, 6 * MIB) if quick else (8 * MIB, 40 * MIB)
 
@@ -189,9 +191,7 @@ class DatagramPeak:
     proxies_only = True
     rows = (("arrived", "1/s", "more"), ("CPU each", "us", "less"), ("CPU", "s/GiB", "less"), ("CPU busy", "%", ""))
     seconds = 2  # its congestion window opens in the first milliseconds, and that loses some
-    first_rate = 40000
     attempts = 3
-    bisections = 4
 
     def __init__(self, name, mode, protocol):
         self.name, self.mode, self.protocol = name, mode, protocol
@@ -207,11 +207,11 @@ class DatagramPeak:
         return None
 
     def measure(self, bench, subject, scale):
-        rate, best, low = self.first_rate, None, 0
-        while (result := self.attempt(bench, subject, rate)) is not None:
-            best, low, rate = result, rate, 2 * rate
-        high = rate
-        for _ in range(self.bisections):
+        high, doublings, bisections = scale.peak_search
+        best, low = None, 0
+        while doublings > 0 and (result := self.attempt(bench, subject, high)) is not None:
+            best, low, high, doublings = result, high, 2 * high, doublings - 1
+        for _ in range(bisections):
             rate = (low + high) // 2
             result = self.attempt(bench, subject, rate)
             if result is not None:
@@ -219,7 +219,7 @@ class DatagramPeak:
             else:
                 high = rate
         if best is None:
-            raise subjects.Failure(f"more than 1 % was lost at {rate} a second")
+            raise subjects.Failure(f"more than 1 % was lost at {high} a second")
         return {"arrived": best["received"] / best["seconds"],
                 "CPU each": best["cpu_seconds"] / best["received"] * 1e6,
                 "CPU": best["cpu_seconds"] / (best["bytes"] / GIB), "CPU busy": 100 * best["busy"]}
