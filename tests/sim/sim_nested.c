@@ -51,29 +51,25 @@ static masque_verdict allow(void *context, const masque_auth_request *request) {
     return MASQUE_AUTH_ALLOW;
 }
 
-static size_t read_file(const char *path, char *bytes, size_t size) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    size_t length = fread(bytes, 1, size, file);
-    fclose(file);
-    return length;
-}
-
 static masque_engine *new_engine(bool proxy, masque_congestion congestion) {
     static const masque_auth_method method = {.name = "allow", .check = allow};
     const masque_runtime runtime = {.random = on_random};
-    char chain[8192], key[8192];
+    size_t length;
     masque_engine *engine = NULL;
     masque_config *config = masque_config_new(&runtime);
     assert_non_null(config);
     if (proxy) {
-        size_t length = read_file(SIM_DATA "/sim_server.pem", chain, sizeof chain);
-        size_t key_length = read_file(SIM_DATA "/sim_server_key.pem", key, sizeof key);
+        size_t key_length;
+        char *chain = sim_read_file(SIM_DATA "/sim_server.pem", &length);
+        char *key = sim_read_file(SIM_DATA "/sim_server_key.pem", &key_length);
         assert_int_equal(masque_config_set_certificate(config, chain, length, key, key_length), 0);
+        free(chain);
+        free(key);
         assert_int_equal(masque_config_add_auth_method(config, &method), 0);
     } else {
-        size_t length = read_file(SIM_DATA "/sim_ca.pem", chain, sizeof chain);
-        assert_int_equal(masque_config_set_trust(config, chain, length), 0);
+        char *trust = sim_read_file(SIM_DATA "/sim_ca.pem", &length);
+        assert_int_equal(masque_config_set_trust(config, trust, length), 0);
+        free(trust);
     }
     assert_int_equal(masque_config_set_congestion(config, congestion), 0);
     assert_int_equal(masque_config_seal(config), 0);
@@ -82,16 +78,20 @@ static masque_engine *new_engine(bool proxy, masque_congestion congestion) {
     return engine;
 }
 
-static masque_address address(uint8_t last, uint16_t port) {
-    return (masque_address){.ip = {198, 51, 100, last}, .family = MASQUE_IPV4, .port = port};
+static masque_address near_address(void) {
+    return sim_address("198.51.100.7", 40000);
+}
+
+static masque_address far_address(void) {
+    return sim_address("198.51.100.1", 443);
 }
 
 static void begin_client(nest *n, node *client) {
     int error;
     const masque_proxy proxy = {.authority = "proxy.test:443",
                                 .protocols = MASQUE_PROTOCOL_H3,
-                                .local = address(7, 40000),
-                                .remote = address(1, 443)};
+                                .local = near_address(),
+                                .remote = far_address()};
     client->conn = masque_connect(client->engine, &proxy, NULL, n->now, &error);
     assert_int_not_equal(client->conn, 0);
 }
@@ -181,8 +181,8 @@ static bool unwrap(nest *n, node *from, node *to) {
     masque_route route;
     size_t count = from->tunnel ? masque_tunnel_pull_datagrams(from->engine, from->tunnel, pieces, PIECES) : 0;
     for (size_t i = 0; i < count; i++) {
-        const masque_packets packets = {.local = address(to == &n->inner ? 7 : 1, to == &n->inner ? 40000 : 443),
-                                        .remote = address(to == &n->inner ? 1 : 7, to == &n->inner ? 443 : 40000),
+        const masque_packets packets = {.local = to == &n->inner ? near_address() : far_address(),
+                                        .remote = to == &n->inner ? far_address() : near_address(),
                                         .bytes = pieces[i].base,
                                         .length = pieces[i].length};
         masque_engine_packets(to->engine, &packets, &route, n->now);
@@ -224,8 +224,8 @@ static bool receive_packets(nest *n, sim_link *link, node *to, bool is_client) {
     masque_route route;
     bool some = false;
     while (sim_link_take(link, n->now, &packet)) {
-        const masque_packets packets = {.local = is_client ? address(7, 40000) : address(1, 443),
-                                        .remote = is_client ? address(1, 443) : address(7, 40000),
+        const masque_packets packets = {.local = is_client ? near_address() : far_address(),
+                                        .remote = is_client ? far_address() : near_address(),
                                         .ecn = packet.ecn,
                                         .bytes = packet.bytes,
                                         .length = packet.length};

@@ -28,10 +28,6 @@ static const digest_row DIGESTS[] = {
      TEN("\xcd\xcd\xcd\xcd\xcd"), "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
 };
 
-static unsigned hex_digit(char c) {
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 static void test_digests(void **state) {
     (void)state;
     for (size_t i = 0; i < COUNT(DIGESTS); i++) {
@@ -40,9 +36,7 @@ static void test_digests(void **state) {
         uint8_t digest[MQ_SECRET_DIGEST_LENGTH];
         uint8_t expected[MQ_SECRET_DIGEST_LENGTH];
         memcpy(key, row->key, strlen(row->key));
-        for (size_t j = 0; j < sizeof expected; j++) {
-            expected[j] = (uint8_t)(hex_digit(row->digest[2 * j]) << 4 | hex_digit(row->digest[2 * j + 1]));
-        }
+        assert_int_equal(unit_hex(expected, row->digest), sizeof expected);
         CHECK(row->name, mq_secret_digest(digest, key, row->text, strlen(row->text)) == 0);
         CHECK(row->name, memcmp(digest, expected, sizeof digest) == 0);
         CHECK(row->name, mq_secret_same(digest, expected));

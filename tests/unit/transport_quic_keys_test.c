@@ -12,21 +12,9 @@ static int set_up(void **state) {
     return 0;
 }
 
-static uint8_t digit(char hex) {
-    return (uint8_t)(hex <= '9' ? hex - '0' : hex - 'a' + 10);
-}
-
-static size_t bytes_of(uint8_t *bytes, const char *hex) {
-    size_t length = strlen(hex) / 2;
-    for (size_t i = 0; i < length; i++) {
-        bytes[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
-    }
-    return length;
-}
-
 static void check(const uint8_t *bytes, const char *hex) {
     uint8_t expected[64];
-    size_t length = bytes_of(expected, hex);
+    size_t length = unit_hex(expected, hex);
     assert_memory_equal(bytes, expected, length);
 }
 
@@ -34,9 +22,9 @@ static void check(const uint8_t *bytes, const char *hex) {
 static void check_packet(const mq_protection *protection, const char *nonce, const char *head, const char *plain,
                          const char *sealed) {
     uint8_t n[12], aad[16], text[64], out[80];
-    size_t aad_length = bytes_of(aad, head);
-    size_t length = bytes_of(text, plain);
-    bytes_of(n, nonce);
+    size_t aad_length = unit_hex(aad, head);
+    size_t length = unit_hex(text, plain);
+    unit_hex(n, nonce);
     assert_int_equal(mq_quic_encrypt(out, NULL, &protection->aead, text, length, n, sizeof n, aad, aad_length), 0);
     check(out, sealed);
     assert_int_equal(
@@ -52,7 +40,7 @@ static void check_packet(const mq_protection *protection, const char *nonce, con
 
 static void check_mask(const mq_protection *protection, const char *sample, const char *mask) {
     uint8_t bytes[16], out[NGTCP2_HP_MASKLEN];
-    bytes_of(bytes, sample);
+    unit_hex(bytes, sample);
     assert_int_equal(mq_quic_mask(out, NULL, &protection->hp, bytes), 0);
     check(out, mask);
 }
@@ -73,7 +61,7 @@ static void test_initial(void **state) {
     ngtcp2_cid dcid;
     (void)state;
     uint8_t id[8];
-    ngtcp2_cid_init(&dcid, id, bytes_of(id, "8394c8f03e515708"));
+    ngtcp2_cid_init(&dcid, id, unit_hex(id, "8394c8f03e515708"));
     for (size_t i = 0; i < 2; i++) {
         uint8_t client[MQ_INITIAL_SECRET], server[MQ_INITIAL_SECRET];
         mq_protection ours, theirs;
@@ -101,7 +89,7 @@ static void test_chacha20(void **state) {
     const mq_quic_suite *suite = mq_quic_suite_of(0x1303);
     (void)state;
     assert_non_null(suite);
-    bytes_of(secret, "9ac312a7f877468ebe69422748ad00a15443f18203a07d6060f688f30f21632b");
+    unit_hex(secret, "9ac312a7f877468ebe69422748ad00a15443f18203a07d6060f688f30f21632b");
     assert_int_equal(mq_protection_init(&protection, &allocator, suite, NGTCP2_PROTO_VER_V1, secret, true), 0);
     check(protection.iv, "e0459b3474bdd0e44a41c144");
     check_packet(&protection, "e0459b3474bdd0e46d417eb0", "4200bff4", "01", "655e5cd55c41f69080575d7999c25a5bfb");

@@ -8,15 +8,8 @@
 #define NOW (1000 * MASQUE_SECOND)
 #define LIFETIME (10 * MASQUE_SECOND)
 
-static void count_up(void *context, uint8_t *buffer, size_t size) {
-    uint8_t *next = context;
-    for (size_t i = 0; i < size; i++) {
-        buffer[i] = (*next)++;
-    }
-}
-
-static uint8_t counter;
-static const masque_runtime RUNTIME = {.random = count_up, .context = &counter};
+static unit_random random_state = {.state = 1};
+static const masque_runtime RUNTIME = {.random = unit_random_source, .context = &random_state};
 static const mq_quic_secret SECRET = {.id = 1, .key = {1, 2, 3}};
 static const mq_quic_secret OTHER = {.id = 1, .key = {4}};
 static const mq_token_bearer BEARER = {

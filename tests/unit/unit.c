@@ -74,6 +74,18 @@ void unit_memory_init(unit_memory *memory) {
         (masque_allocator){.allocate = allocate, .resize = resize, .release = release, .context = memory};
 }
 
+static unsigned hex_digit(char c) {
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+size_t unit_hex(uint8_t *bytes, const char *hex) {
+    size_t length = strlen(hex) / 2;
+    for (size_t i = 0; i < length; i++) {
+        bytes[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+    }
+    return length;
+}
+
 masque_address unit_address(const char *text, uint16_t port) {
     masque_address address;
     if (masque_address_parse(&address, text, strlen(text))) {

@@ -46,6 +46,9 @@ void unit_memory_init(unit_memory *memory);
 /* A masque_runtime's random source: CONTEXT is a unit_random. */
 void unit_random_source(void *context, uint8_t *buffer, size_t size);
 
+/* The bytes that HEX, in small letters, gives; returns how many. */
+size_t unit_hex(uint8_t *bytes, const char *hex);
+
 /* The address in TEXT, which must be one, with PORT. */
 masque_address unit_address(const char *text, uint16_t port);
 

@@ -30,20 +30,19 @@ static void leave(void) {
 }
 
 static masque_config *make_config(const sim_conn *conn, const masque_runtime *runtime) {
-    char text[4096];
-    FILE *file = fopen(conn->options.untrusting ? SIM_DATA "/unit-server-chain.pem" : SIM_DATA "/sim_ca.pem", "rb");
     masque_config *config = masque_config_new(runtime);
-    SIM_CHECK(conn->world, file && (config || conn->world->setup.clients_may_fail),
-              "no configuration for a client: is %s there?", SIM_DATA);
-    size_t length = fread(text, 1, sizeof text, file);
-    fclose(file);
     if (!config) {
+        SIM_CHECK(conn->world, conn->world->setup.clients_may_fail, "no configuration for a client");
         return NULL;
     }
+    size_t length;
+    char *text =
+        sim_read_file(conn->options.untrusting ? SIM_DATA "/unit-server-chain.pem" : SIM_DATA "/sim_ca.pem", &length);
     masque_limits limits;
     masque_limits_init(&limits);
     limits.handshake_timeout_ms = conn->world->limits.handshake_timeout_ms;
     int error = masque_config_set_trust(config, text, length);
+    free(text);
     if (!error) {
         error = masque_config_set_limits(config, &limits);
     }

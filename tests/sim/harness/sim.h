@@ -406,6 +406,8 @@ sim_site *sim_add_site(sim_world *world, const char *address, sim_site site);
 sim_site *sim_find_site(sim_world *world, const char *address);
 sim_name *sim_add_name(sim_world *world, sim_name name);
 masque_address sim_address(const char *text, uint16_t port);
+/* The file PATH, at most 16 KiB of it; free() it. */
+char *sim_read_file(const char *path, size_t *length);
 
 sim_conn *sim_connect(sim_world *world, const sim_client *client);
 sim_tun *sim_request(sim_conn *conn, const sim_ask *request);

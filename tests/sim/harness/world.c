@@ -9,6 +9,7 @@
 
 #define STEPS_MAX 20000000u
 #define IDLE_TICKS_MAX 1000u
+#define SIM_FILE_MAX 16384u
 
 /* --- runtime ---------------------------------------------------------------------------- */
 
@@ -31,11 +32,14 @@ masque_runtime sim_runtime(sim_world *world) {
     return (masque_runtime){.allocator = sim_allocator(), .random = on_random, .log = on_log, .context = world};
 }
 
-static char *read_file(const sim_world *world, const char *path, size_t *length) {
-    char *text = malloc(16384);
+char *sim_read_file(const char *path, size_t *length) {
+    char *text = malloc(SIM_FILE_MAX);
     FILE *file = fopen(path, "rb");
-    SIM_CHECK(world, text && file, "can't open %s", path);
-    *length = fread(text, 1, 16384, file);
+    if (!text || !file) {
+        fprintf(stderr, "can't read %s\n", path);
+        abort();
+    }
+    *length = fread(text, 1, SIM_FILE_MAX, file);
     fclose(file);
     return text;
 }
@@ -43,8 +47,8 @@ static char *read_file(const sim_world *world, const char *path, size_t *length)
 static void set_certificate(const sim_world *world, masque_config *config) {
     size_t chain_length;
     size_t key_length;
-    char *chain = read_file(world, SIM_DATA "/sim_server.pem", &chain_length);
-    char *key = read_file(world, SIM_DATA "/sim_server_key.pem", &key_length);
+    char *chain = sim_read_file(SIM_DATA "/sim_server.pem", &chain_length);
+    char *key = sim_read_file(SIM_DATA "/sim_server_key.pem", &key_length);
     int error = masque_config_set_certificate(config, chain, chain_length, key, key_length);
     free(chain);
     free(key);
