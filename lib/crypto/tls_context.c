@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-#include "crypto/wolfssl.h"
-
 #include "crypto/ticket.h"
+#include "crypto/wolfssl.h"
 
 /* How long a ticket may be used; a day is what browsers keep them. */
 #define TICKET_LIFETIME_S 86400

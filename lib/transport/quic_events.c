@@ -57,7 +57,8 @@ static int on_key(ngtcp2_conn *ng, ngtcp2_encryption_level level, void *user) {
 static void send_address_token(mq_quic *quic) {
     uint8_t token[MQ_TOKEN_MAX];
     const masque_address client = mq_address_of(&ngtcp2_conn_get_path2(quic->ng)->remote);
-    size_t length = mq_write_address_token(token, quic->setup.keys, quic->setup.endpoint->runtime, &client, quic->now);
+    size_t length =
+        mq_address_token_seal(token, &quic->setup.keys->keys[0], quic->setup.endpoint->runtime, &client, quic->now);
     if (length > 0) {
         /* Without it the client only has to prove its address again. */
         (void)ngtcp2_conn_submit_new_token(quic->ng, token, length);

@@ -1,5 +1,5 @@
 /*
- * transport/quic_ngtcp2.h: between our types and ngtcp2's, for quic.c and quic_packet.c only.
+ * transport/quic_ngtcp2.h: between our types and ngtcp2's, for transport/quic*.c only.
  */
 #ifndef MQ_TRANSPORT_QUIC_NGTCP2_H
 #define MQ_TRANSPORT_QUIC_NGTCP2_H

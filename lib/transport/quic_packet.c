@@ -213,8 +213,3 @@ size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_qu
     memcpy(sealed.data, token, sizeof token);
     return written(ngtcp2_pkt_write_stateless_reset2(memory, total, &sealed, noise, total - MQ_RESET_TOKEN_LENGTH));
 }
-
-size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_runtime *runtime,
-                              const masque_address *to, masque_time now) {
-    return mq_address_token_seal(memory, &keys->keys[0], runtime, to, now);
-}

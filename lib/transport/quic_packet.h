@@ -74,8 +74,4 @@ size_t mq_write_stateless_reset(uint8_t *memory, const mq_cid *dcid, const mq_qu
 #define MQ_RESET_TOKEN_LENGTH 16
 int mq_reset_token(uint8_t token[MQ_RESET_TOKEN_LENGTH], const mq_cid *cid, const mq_quic_keys *keys);
 
-/* For NEW_TOKEN (RFC 9000 8.1.3): writes at most MQ_TOKEN_MAX bytes; 0 on failure. */
-size_t mq_write_address_token(uint8_t *memory, const mq_quic_keys *keys, const masque_runtime *runtime,
-                              const masque_address *to, masque_time now);
-
 #endif
