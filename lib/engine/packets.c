@@ -183,6 +183,7 @@ static mq_conn *connection_of(masque_engine *engine, const mq_arrival *arrival) 
     case MQ_PACKET_VERSION:
         negotiate_version(engine, arrival);
         return NULL;
+    case MQ_PACKET_NEGOTIATION: /* never answered (RFC 9000 6.1) */
     case MQ_PACKET_BAD:
         break;
     }

@@ -81,9 +81,8 @@ mq_packet_head mq_packet_read(const uint8_t *bytes, size_t length) {
     if (kind == MQ_PACKET_LONG && (head.dcidlen > MQ_CID_MAX || head.scidlen > MQ_CID_MAX)) {
         kind = MQ_PACKET_BAD;
     }
-    /* A version 0 is a Version Negotiation, which is never answered. */
     if (is_long && head.version == 0) {
-        kind = MQ_PACKET_BAD;
+        kind = MQ_PACKET_NEGOTIATION;
     }
     return (mq_packet_head){.kind = kind,
                             .version = head.version,

@@ -13,9 +13,10 @@
 #define MQ_INITIAL_MIN 1200u
 
 typedef enum mq_packet_kind {
-    MQ_PACKET_SHORT,   /* of a connection */
-    MQ_PACKET_LONG,    /* of a connection, or its first */
-    MQ_PACKET_VERSION, /* of a version that we don't have */
+    MQ_PACKET_SHORT,       /* of a connection */
+    MQ_PACKET_LONG,        /* of a connection, or its first */
+    MQ_PACKET_VERSION,     /* of a version that we don't have */
+    MQ_PACKET_NEGOTIATION, /* a server's answer to such a one */
     MQ_PACKET_BAD
 } mq_packet_kind;
 

@@ -510,6 +510,36 @@ static void test_odd_client_is_told_to_go(void **state) {
     sim_world_close(w);
 }
 
+/* RFC 9113 5.4.2, 6.5.3, 6.7, 4.1: PING and SETTINGS are answered, a reset by none, and what nobody knows by
+   nothing; a tunnel beside them goes on. */
+static void test_control_frames(void **state) {
+    sim_bytes out = {.bytes = NULL};
+    uint8_t bytes[4];
+    sim_world *w;
+    (void)state;
+    sim_conn *c = hostile_client(&w, 1);
+    sim_connect_frame(&out, 1, SIM_ECHO ":1001", 0);
+    sim_connect_frame(&out, 3, SIM_ECHO ":1002", 0);
+    sim_send_all(c, &out);
+    sim_settle(w);
+    uint64_t acks = c->seen.acks;
+    sim_frame(&out, SIM_FRAME_SETTINGS, 0, 0, "", 0);
+    sim_frame(&out, SIM_FRAME_PING, 0, 0, "12345678", 8);
+    sim_frame(&out, 0xee, 0, 1, "?", 1);
+    sim_frame(&out, 0xef, 0xff, 0, "?", 1);
+    sim_frame32(&out, SIM_FRAME_RST_STREAM, 3, 8);
+    sim_pattern_fill(1001 * 2, 0, bytes, sizeof bytes);
+    sim_frame(&out, SIM_FRAME_DATA, 0, 1, bytes, sizeof bytes);
+    sim_send_all(c, &out);
+    sim_settle(w);
+    SIM_CHECK(w, c->seen.acks == acks + 2, "%llu answers", (unsigned long long)(c->seen.acks - acks));
+    SIM_CHECK(w, c->seen.frames[SIM_FRAME_RST_STREAM] == 0, "a reset is answered by one");
+    SIM_CHECK(w, c->seen.frames[SIM_FRAME_DATA] == 1 && sim_stats(w).tunnels_active == 1, "the tunnel is disturbed");
+    SIM_CHECK(w, c->seen.frames[SIM_FRAME_GOAWAY] == 0, "the client is told to go");
+    c->options.stubborn = false;
+    sim_world_close(w);
+}
+
 /* TLS 1.3 KeyUpdates want to be answered: a client that sends many and reads none. */
 static void test_key_updates(void **state) {
     sim_world *w;
@@ -543,6 +573,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_preface),    cmocka_unit_test(test_zero_window),
         cmocka_unit_test(test_trickling_window), cmocka_unit_test(test_a_byte_each),
         cmocka_unit_test(test_key_updates),      cmocka_unit_test(test_odd_client_is_told_to_go),
+        cmocka_unit_test(test_control_frames),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

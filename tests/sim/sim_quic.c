@@ -121,6 +121,51 @@ static void test_short_initial(void **state) {
     sim_world_close(w);
 }
 
+/* Early data is for nobody: no connection begins with it, and nothing is said. */
+static void test_early_data(void **state) {
+    uint8_t bytes[1200];
+    sim_world *w = world();
+    (void)state;
+    long_header(bytes, sizeof bytes, 0xd3, 1, 8);
+    memcpy(bytes + 23, "\x44\x80", 2); /* a length of 1152 */
+    assert_int_equal(ask(w, bytes, sizeof bytes).count, 0);
+    assert_int_equal(sim_stats(w).connections_total, 0);
+    sim_world_close(w);
+}
+
+/* A server without any version of ours (RFC 9000 6.2): the client gives up, unless one of the server's is the
+   one that it began with. */
+static void test_version_negotiation_for_a_client(void **state) {
+    static const uint8_t versions[][4] = {{0x1a, 0x2a, 0x3a, 0x4a}, {0, 0, 0, 1}};
+    (void)state;
+    for (size_t i = 0; i < SIM_COUNT(versions); i++) {
+        const sim_link_model path = {.delay = 20 * MASQUE_MILLISECOND};
+        uint8_t bytes[100] = {0x80};
+        sim_world *w = world();
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h3", .up = &path, .down = &path});
+        while (c->to_proxy.count == 0) {
+            sim_step(w);
+        }
+        const uint8_t *initial = c->to_proxy.packets[0].bytes;
+        size_t dcid = initial[5];
+        size_t scid = initial[6 + dcid];
+        size_t length = 5;
+        bytes[length++] = (uint8_t)scid;
+        memcpy(bytes + length, initial + 7 + dcid, scid);
+        length += scid;
+        bytes[length++] = (uint8_t)dcid;
+        memcpy(bytes + length, initial + 6, dcid);
+        length += dcid;
+        memcpy(bytes + length, versions[i], 4);
+        const sim_packet packet = {.port = c->address.port, .length = length + 4, .bytes = bytes};
+        sim_link_send(&c->to_client, &packet, w->now);
+        sim_advance(w, MASQUE_SECOND);
+        assert_int_equal(c->handshaken, i == 1);
+        assert_int_equal(c->closed, i == 0);
+        sim_world_close(w);
+    }
+}
+
 /* --- garbage --------------------------------------------------------------------------------- */
 
 /* Whatever comes: an answer is never longer than its cause, and nothing is kept. */
@@ -215,6 +260,50 @@ static void test_lost_state(void **state) {
     t->send_total += 100;
     sim_advance(w, 2 * MASQUE_SECOND);
     assert_true(c->closed && t->closed && t->got_reset);
+    sim_world_close(w);
+}
+
+static void as_server(sim_world *w, masque_config *config) {
+    static const uint8_t key[MASQUE_QUIC_KEY_LENGTH] = {1, 2, 3};
+    assert_int_equal(masque_config_add_quic_key(config, 0, key), 0);
+    assert_int_equal(masque_config_set_server_number(config, *(const uint32_t *)w->setup.user), 0);
+}
+
+static void replace_server(sim_world *w) {
+    masque_config *config = sim_config_new(w, NULL, true);
+    as_server(w, config);
+    sim_alloc_side(SIM_PROXY);
+    assert_int_equal(masque_config_seal(config), 0);
+    masque_config_release(w->config);
+    sim_alloc_side(SIM_TEST);
+    w->config = config;
+    replace_engine(w);
+}
+
+/* Two proxies with one key know each other's reset tokens. None says one for the other, as whoever may send it
+   packets could end the other's connections: a packet goes to whom its connection ID names, or nowhere. */
+static void test_no_reset_for_another_server(void **state) {
+    uint32_t server = 7;
+    uint8_t bytes[100] = {0x41};
+    masque_route route = {.server = 0};
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 5, .configure = as_server, .user = &server});
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h3", .raw = true});
+    size_t length = sim_quic_dcid(c, bytes + 1);
+    (void)state;
+    assert_int_equal(length, MASQUE_CONNECTION_ID_LENGTH);
+    (void)take_all(w);
+    server = 8;
+    replace_server(w);
+    const masque_packets packets = {.local = sim_address("192.0.2.1", 443),
+                                    .remote = sim_address("198.51.100.99", 1000),
+                                    .bytes = bytes,
+                                    .length = sizeof bytes};
+    assert_int_equal(masque_engine_packets(w->engine, &packets, &route, w->now), MASQUE_ERR_ELSEWHERE);
+    assert_int_equal(route.server, 7);
+    assert_int_equal(take_all(w).count, 0);
+    server = 7;
+    replace_server(w);
+    assert_int_equal(ask(w, bytes, sizeof bytes).count, 1);
     sim_world_close(w);
 }
 
@@ -401,6 +490,9 @@ int main(void) {
         cmocka_unit_test(test_idle_time),
         cmocka_unit_test(test_closing_and_draining),
         cmocka_unit_test(test_idle_memory),
+        cmocka_unit_test(test_no_reset_for_another_server),
+        cmocka_unit_test(test_early_data),
+        cmocka_unit_test(test_version_negotiation_for_a_client),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -207,6 +207,33 @@ static void test_no_early_data(void **state) {
     end(w);
 }
 
+static bool make_retirement(void *user, uint8_t *frames, size_t room) {
+    (void)user;
+    memset(frames, 0, room);
+    frames[0] = 0x19;
+    frames[1] = 1;
+    return true;
+}
+
+/* RFC 9000 5.1.1: a client has as many connection IDs as it wants, and a new one for each that it retires. */
+static void test_connection_ids(void **state) {
+    forge_state *forge = forge_begin();
+    sim_world *w = world();
+    sim_conn *c = sim_h3_client(w, true);
+    (void)state;
+    sim_settle(w);
+    uint64_t before = forge->seen[SIM_PROXY].frames[0x18];
+    assert_true(before >= 1);
+    forge->side = SIM_TEST;
+    forge->make = make_retirement;
+    forge->most = 1;
+    sim_datagram_send(c, BYTES("\x3f\x00"));
+    sim_settle(w);
+    assert_int_equal(forge->made, 1);
+    assert_int_equal(forge->seen[SIM_PROXY].frames[0x18], before + 1);
+    end(w);
+}
+
 /* --- HTTP/3 ------------------------------------------------------------------------------------------------------- */
 
 static void test_cancel_code(void **state) {
@@ -359,6 +386,7 @@ int main(void) {
         cmocka_unit_test(test_cancel_code),     cmocka_unit_test(test_no_protocols),
         cmocka_unit_test(test_datagram_max),    cmocka_unit_test(test_no_datagrams),
         cmocka_unit_test(test_none_behind_fin), cmocka_unit_test(test_datagrams_wait_for_acks),
+        cmocka_unit_test(test_connection_ids),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }
