@@ -16,11 +16,16 @@ typedef enum mq_aead { MQ_AES_128_GCM, MQ_AES_256_GCM, MQ_CHACHA20_POLY1305 } mq
 /* For ngtcp2: the native_handle of an ngtcp2_crypto_aead_ctx or an ngtcp2_crypto_cipher_ctx. */
 typedef struct mq_packet_key mq_packet_key;
 
-typedef enum mq_key_use { MQ_KEY_PACKETS, MQ_KEY_HEADERS } mq_key_use;
+typedef enum mq_key_use {
+    MQ_KEY_PACKETS,
+    MQ_KEY_HEADERS,
+    MQ_KEY_LATER /* for packets behind a key update: small until it is used, which is mostly never */
+} mq_key_use;
 
 /* In bytes. */
 size_t mq_aead_key_length(mq_aead aead);
-/* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. BYTES, mq_aead_key_length() of them, are copied. */
+/* 0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO. BYTES, mq_aead_key_length() of them, are copied; ALLOCATOR
+   outlives it. */
 int mq_packet_key_new(mq_packet_key **out, const masque_allocator *allocator, mq_aead aead, mq_key_use use,
                       const uint8_t *bytes);
 /* Wipes it. KEY may be NULL. */

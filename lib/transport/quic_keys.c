@@ -73,7 +73,7 @@ int mq_protection_init(mq_protection *protection, const masque_allocator *alloca
     mq_packet_key *packets = NULL;
     mq_packet_key *mask = NULL;
     *protection = (mq_protection){.aead = {NULL}};
-    int error = make_key(&packets, allocator, suite, secret, labels->key, MQ_KEY_PACKETS);
+    int error = make_key(&packets, allocator, suite, secret, labels->key, headers ? MQ_KEY_PACKETS : MQ_KEY_LATER);
     if (!error) {
         error = expand(protection->iv, sizeof protection->iv, suite, secret, labels->iv);
     }

@@ -36,7 +36,7 @@ typedef struct mq_protection {
     uint8_t iv[12];
 } mq_protection;
 
-/* Of SECRET, suite->secret_length bytes; without HEADERS there is no `hp`, for a key update has the old one.
+/* Of SECRET, suite->secret_length bytes; without HEADERS it is for a key update, which has the old `hp`.
    0, MASQUE_ERR_NO_MEMORY or MASQUE_ERR_CRYPTO; PROTECTION is empty then. */
 int mq_protection_init(mq_protection *protection, const masque_allocator *allocator, const mq_quic_suite *suite,
                        uint32_t version, const uint8_t *secret, bool headers);

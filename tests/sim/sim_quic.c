@@ -455,7 +455,7 @@ static void test_idle_memory(void **state) {
     uint64_t wolfssl = (sim_alloc_memory(SIM_PROXY)->wolfssl_bytes - wolfssl_before) / CONNECTIONS;
     print_message("%llu bytes for an idle connection with a tunnel, %llu of them wolfSSL's\n", (unsigned long long)each,
                   (unsigned long long)wolfssl);
-    assert_true(each <= 51 * 1024 && wolfssl == 0);
+    assert_true(each <= 47 * 1024 && wolfssl == 0);
     sim_world_close(w);
 }
 

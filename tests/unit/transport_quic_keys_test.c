@@ -119,8 +119,43 @@ static void test_suites(void **state) {
     assert_null(mq_quic_suite_of(0x1304)); /* AES-128-CCM */
 }
 
+/* A key for an update takes its memory with its first packet, and seals as any other; without memory it fails, and
+   may be tried again. */
+static void test_late_key(void **state) {
+    static const uint8_t nonce[12], text[16];
+    uint8_t secret[48] = {1}, now[32], late[32];
+    mq_protection protection[2];
+    unit_memory memory;
+    (void)state;
+    for (int number = 0x1301; number <= 0x1303; number++) {
+        const mq_quic_suite *suite = mq_quic_suite_of(number);
+        unit_memory_init(&memory);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(
+                mq_protection_init(&protection[i], &memory.allocator, suite, NGTCP2_PROTO_VER_V1, secret, i == 0), 0);
+        }
+        assert_null(protection[1].hp.native_handle);
+        assert_int_equal(mq_quic_encrypt(now, NULL, &protection[0].aead, text, sizeof text, nonce, 12, NULL, 0), 0);
+        if (number != 0x1303) {
+            memory.left = 0;
+            assert_int_equal(mq_quic_encrypt(late, NULL, &protection[1].aead, text, sizeof text, nonce, 12, NULL, 0),
+                             NGTCP2_ERR_CALLBACK_FAILURE);
+            assert_int_equal(mq_quic_decrypt(late, NULL, &protection[1].aead, now, sizeof now, nonce, 12, NULL, 0),
+                             NGTCP2_ERR_CALLBACK_FAILURE);
+        }
+        memory.left = SIZE_MAX;
+        assert_int_equal(mq_quic_decrypt(late, NULL, &protection[1].aead, now, sizeof now, nonce, 12, NULL, 0), 0);
+        assert_memory_equal(late, text, sizeof text);
+        assert_int_equal(mq_quic_encrypt(late, NULL, &protection[1].aead, text, sizeof text, nonce, 12, NULL, 0), 0);
+        assert_memory_equal(late, now, sizeof now);
+        mq_protection_free(&protection[0], &memory.allocator);
+        mq_protection_free(&protection[1], &memory.allocator);
+        assert_int_equal(memory.pieces, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_initial), cmocka_unit_test(test_chacha20),
-                                       cmocka_unit_test(test_suites)};
+                                       cmocka_unit_test(test_suites), cmocka_unit_test(test_late_key)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
