@@ -16,7 +16,7 @@ __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __stack_chk_fail __cpu_mo
 # From base/memory.c only.
 memory='malloc calloc realloc free'
 # By prefix: of what we are built on, of sanitizers and of coverage.
-prefixes='nghttp2_ nghttp3_ ngtcp2_ wolfSSL wolfTLS wc_ __asan_ __ubsan_ __tsan_ __sanitizer_ __sancov_ __gcov_ __lsan_ __llvm_'
+prefixes='nghttp2_ nghttp3_ ngtcp2_ wolfSSL wolfTLS wc_ sp_ __asan_ __ubsan_ __tsan_ __sanitizer_ __sancov_ __gcov_ __lsan_ __llvm_'
 
 # Named so that a failure says what is wrong; whatever isn't allowed fails anyway.
 sockets='socket connect bind listen accept accept4 send sendto sendmsg sendmmsg recv recvfrom recvmsg recvmmsg shutdown
