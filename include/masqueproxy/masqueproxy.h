@@ -24,7 +24,7 @@
  *   auth.h     authentication methods                       policy.h   allowed targets
  *   config.h   configuration                                engine.h   the proxy
  *   quic.h     UDP packets for HTTP/3                       client.h   the client of a proxy
- *   version.h  versions
+ *   privacy_pass.h  Privacy Pass tokens                     version.h  versions
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
@@ -36,6 +36,7 @@
 #include <masqueproxy/engine.h>
 #include <masqueproxy/limits.h>
 #include <masqueproxy/policy.h>
+#include <masqueproxy/privacy_pass.h>
 #include <masqueproxy/quic.h>
 #include <masqueproxy/version.h>
 

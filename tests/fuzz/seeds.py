@@ -3,6 +3,7 @@
 
     seeds.py FOLDER     writes FOLDER/TARGET/seed-NN
 """
+import base64
 import pathlib
 import struct
 import sys
@@ -169,6 +170,25 @@ PACKETS = [long_header(0xC3, 1), long_header(0xD3, 0x6B3343CF), long_header(0xC3
            long_header(0xC3, 1, b"R" + b"t" * 61), long_header(0xC3, 1, b"N" + b"t" * 40), b"\x41" + b"x" * 60, b"\x50" + b"y" * 20]
 
 
+def token(kind, length):
+    return bytes([0, kind]) + bytes(i * 7 & 255 for i in range(2, length))
+
+
+def der(tag, content):
+    length = len(content)
+    return bytes([tag]) + (bytes([length]) if length < 128 else b"\x82" + struct.pack(">H", length)) + content
+
+
+PSS = bytes.fromhex("303d06092a864886f70d01010a3030a00d300b0609608648016503040202a11a301806092a864886f70d010108"
+                    "300b0609608648016503040202a203020130")
+MODULUS = b"\xc1" + bytes(i * 11 + 3 & 255 for i in range(254)) + b"\x0d"
+RSA_KEY = der(0x30, der(2, b"\0" + MODULUS) + der(2, b"\1\0\1"))
+TOKENS = [b"token=" + base64.urlsafe_b64encode(token(2, 354)), b'token="' + base64.urlsafe_b64encode(token(1, 146)) + b'"',
+          b'x="a\\"b,", TOKEN = ' + base64.b64encode(token(1, 146)).rstrip(b"=") + b" ,",
+          b"\0\2\0\x0eissuer.example\0\0\x0eorigin.example", b"\0\1\0\1a\x20" + bytes(32) + b"\0\0",
+          der(0x30, PSS + der(3, b"\0" + RSA_KEY))]
+
+
 def corpora():
     # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
     setups = [struct.pack("<H", 1 << bit) for bit in range(13)] + [b"\x47\x02", b"\x85\x0c"]
@@ -179,6 +199,7 @@ def corpora():
     yield "client_hello", [hello(s) for s in SUITES] + [hello(s, b"i" * 32) for s in SUITES]
     yield "capsule", [bytes(sizes) + stream for stream in CAPSULES for sizes in ((0, 0, 0), (3, 1, 200))]
     yield "packet", PACKETS
+    yield "token", TOKENS
     yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
     yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
     yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)] + FOUND

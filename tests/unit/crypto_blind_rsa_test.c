@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "crypto/blind_rsa.h"
+#include "support/issuer.h"
 #include "vectors.h"
-#include "wire/base64.h"
 
 #define TOKEN_INPUT 98u
 
@@ -16,30 +16,10 @@ static int set_up(void **state) {
     return 0;
 }
 
-/* The private key in a PEM text. */
-static mq_rsa_key *private_key(const char *pem, size_t length) {
-    static char base64[4096];
-    static uint8_t der[4096];
-    size_t count = 0, der_length;
-    mq_rsa_key *key;
-    for (size_t i = 0; i < length; i++) {
-        if (pem[i] == '-') { /* a line at both ends */
-            while (i + 1 < length && pem[i + 1] != '\n') {
-                i++;
-            }
-        } else if (pem[i] != '\n' && count < sizeof base64) {
-            base64[count++] = pem[i];
-        }
-    }
-    assert_true(mq_base64_decode(der, sizeof der, &der_length, base64, count));
-    assert_int_equal(mq_rsa_private_new(&key, &allocator, der, der_length), 0);
-    return key;
-}
-
 static mq_rsa_key *own_key(void) {
     size_t length;
     char *pem = unit_read_data("unit-rsa-key.pem", &length);
-    mq_rsa_key *key = private_key(pem, length);
+    mq_rsa_key *key = support_rsa_key(&allocator, pem, length);
     free(pem);
     return key;
 }
@@ -243,7 +223,7 @@ static void test_rfc9578(void **state) {
         uint8_t *request = unit_vector(one, "token_request", &length);
         uint8_t *response = unit_vector(one, "token_response", &length);
         uint8_t *token = unit_vector(one, "token", &length);
-        mq_rsa_key *issuer = private_key((const char *)pem, pem_length);
+        mq_rsa_key *issuer = support_rsa_key(&allocator, (const char *)pem, pem_length);
         mq_rsa_key *key;
         assert_int_equal(mq_rsa_public_new(&key, &allocator, public, spki_length), 0);
         assert_int_equal(mq_rsa_write_spki(issuer, spki), spki_length);

@@ -1,0 +1,217 @@
+/* auth/privacypass/origin.c: is a token good? (masqueproxy/privacy_pass.h) */
+#include <masqueproxy/privacy_pass.h>
+
+#include <string.h>
+
+#include "auth/privacypass/token.h"
+#include "crypto/blind_rsa.h"
+#include "crypto/digest.h"
+#include "crypto/secret.h"
+
+#define TEXT_MAX 65535u
+
+typedef struct origin_key {
+    char *issuer;
+    mq_rsa_key *rsa;
+    uint8_t id[MQ_TOKEN_DIGEST];
+    masque_unix_time not_before;
+    masque_unix_time not_after;
+} origin_key;
+
+struct masque_token_origin {
+    masque_allocator allocator;
+    masque_token_origin_options options;
+    char *origin_info;
+    uint8_t redemption_bytes[MASQUE_REDEMPTION_LENGTH];
+    bool in_use;
+    origin_key *keys;
+    size_t count;
+    size_t capacity;
+};
+
+/* --- life ------------------------------------------------------------------------------------------------------- */
+
+int masque_token_origin_new(masque_token_origin **out, const masque_token_origin_options *options,
+                            const masque_runtime *runtime) {
+    masque_allocator allocator;
+    const char *info = options->origin_info ? options->origin_info : "";
+    size_t length = strnlen(info, TEXT_MAX + 1);
+    bool rotates = options->redemption == MASQUE_REDEMPTION_ROTATING;
+    *out = NULL;
+    if (!options->clock || !options->spend || length > TEXT_MAX || (rotates && options->redemption_period == 0) ||
+        (options->redemption != MASQUE_REDEMPTION_NONE && !options->redemption_bytes)) {
+        return MASQUE_ERR_INVALID;
+    }
+    mq_allocator_init(&allocator, &runtime->allocator);
+    masque_token_origin *origin = mq_zalloc(&allocator, sizeof *origin);
+    if (!origin) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    origin->allocator = allocator;
+    origin->options = *options;
+    origin->origin_info = mq_copy_text(&allocator, info, length);
+    if (options->redemption != MASQUE_REDEMPTION_NONE) {
+        memcpy(origin->redemption_bytes, options->redemption_bytes, sizeof origin->redemption_bytes);
+    }
+    if (!origin->origin_info) {
+        masque_token_origin_free(origin);
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    *out = origin;
+    return 0;
+}
+
+void masque_token_origin_free(masque_token_origin *origin) {
+    if (!origin) {
+        return;
+    }
+    const masque_allocator allocator = origin->allocator;
+    for (size_t i = 0; i < origin->count; i++) {
+        mq_rsa_del(origin->keys[i].rsa);
+        mq_free(&allocator, origin->keys[i].issuer);
+    }
+    mq_free(&allocator, origin->keys);
+    mq_free(&allocator, origin->origin_info);
+    mq_wipe(origin, sizeof *origin);
+    mq_free(&allocator, origin);
+}
+
+static bool has_key(const masque_token_origin *origin, const char *issuer, const uint8_t id[MQ_TOKEN_DIGEST]) {
+    for (size_t i = 0; i < origin->count; i++) {
+        if (strcmp(origin->keys[i].issuer, issuer) == 0 && memcmp(origin->keys[i].id, id, MQ_TOKEN_DIGEST) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *given) {
+    const mq_piece piece = {.bytes = given->bytes, .length = given->length};
+    size_t name = strnlen(given->issuer, TEXT_MAX + 1);
+    origin_key key = {.not_before = given->not_before, .not_after = given->not_after};
+    if (origin->in_use) {
+        return MASQUE_ERR_STATE;
+    }
+    if (given->type != MASQUE_TOKEN_BLIND_RSA || name == 0 || name > TEXT_MAX) {
+        return MASQUE_ERR_INVALID;
+    }
+    int error = mq_sha256(key.id, &piece, 1);
+    if (error || has_key(origin, given->issuer, key.id)) {
+        return error ? error : MASQUE_ERR_INVALID;
+    }
+    origin_key *keys =
+        mq_grow(&origin->allocator, origin->keys, &origin->capacity, origin->count + 1, sizeof *origin->keys);
+    if (!keys) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    origin->keys = keys;
+    error = mq_rsa_public_new(&key.rsa, &origin->allocator, given->bytes, given->length);
+    if (!error && mq_rsa_length(key.rsa) != MQ_TOKEN_AUTHENTICATOR_RSA) {
+        error = MASQUE_ERR_INVALID;
+    }
+    if (!error) {
+        key.issuer = mq_copy_text(&origin->allocator, given->issuer, name);
+        error = key.issuer ? 0 : MASQUE_ERR_NO_MEMORY;
+    }
+    if (error) {
+        mq_rsa_del(key.rsa);
+        return error;
+    }
+    keys[origin->count++] = key;
+    return 0;
+}
+
+/* --- challenges -----------------------------------------------------------------------------------------------------
+ */
+
+/* The context of period NUMBER: nobody without the secret knows it before. */
+static int rotated(const masque_token_origin *origin, int64_t number, uint8_t context[MQ_REDEMPTION_CONTEXT]) {
+    uint8_t text[8];
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (uint8_t)((uint64_t)number >> (56 - 8 * i));
+    }
+    return mq_secret_digest(context, origin->redemption_bytes, text, sizeof text);
+}
+
+/* 0: TOKEN was made for a challenge of ours to KEY's issuer. MASQUE_ERR_INVALID: it was not. */
+static int check_challenge(const masque_token_origin *origin, const origin_key *key, const mq_token *token,
+                           masque_unix_time now) {
+    bool rotates = origin->options.redemption == MASQUE_REDEMPTION_ROTATING;
+    uint8_t context[MQ_REDEMPTION_CONTEXT];
+    uint8_t digest[MQ_TOKEN_DIGEST];
+    const mq_token_challenge challenge = {
+        .type = token->type,
+        .issuer = key->issuer,
+        .issuer_length = strlen(key->issuer),
+        .redemption_context = rotates ? context : origin->redemption_bytes,
+        .redemption_context_length = origin->options.redemption == MASQUE_REDEMPTION_NONE ? 0 : MQ_REDEMPTION_CONTEXT,
+        .origin_info = origin->origin_info,
+        .origin_info_length = strlen(origin->origin_info)};
+    for (int64_t back = 0; back < (rotates ? 2 : 1); back++) {
+        int error = rotates ? rotated(origin, now / origin->options.redemption_period - back, context) : 0;
+        error = error ? error : mq_token_challenge_digest(&challenge, digest);
+        if (error) {
+            return error;
+        }
+        if (mq_secret_same(digest, mq_token_challenge_digest_of(token))) {
+            return 0;
+        }
+    }
+    return MASQUE_ERR_INVALID;
+}
+
+/* --- tokens
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static int check_with(const masque_token_origin *origin, const origin_key *key, const mq_token *token,
+                      masque_unix_time now) {
+    bool in_time = now >= key->not_before && (key->not_after == 0 || now <= key->not_after);
+    if (token->type != MQ_TOKEN_BLIND_RSA || !in_time ||
+        memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
+        return MASQUE_ERR_INVALID;
+    }
+    int error = check_challenge(origin, key, token, now);
+    return error ? error : mq_blind_rsa_verify(key->rsa, token->bytes, MQ_TOKEN_INPUT, mq_token_authenticator(token));
+}
+
+static masque_verdict spend(const masque_token_origin *origin, size_t index, const mq_token *token,
+                            masque_tunnel_id tunnel) {
+    masque_spent_token spent = {.tunnel = tunnel, .key = (uint32_t)index, .not_after = origin->keys[index].not_after};
+    const mq_piece pieces[] = {{.bytes = mq_token_key_id(token), .length = MQ_TOKEN_DIGEST},
+                               {.bytes = mq_token_nonce(token), .length = MQ_TOKEN_NONCE}};
+    if (mq_sha256(spent.id, pieces, 2)) {
+        return MASQUE_AUTH_UNAVAILABLE;
+    }
+    return origin->options.spend(origin->options.context, &spent);
+}
+
+static masque_verdict check(void *context, const masque_auth_request *request) {
+    const masque_token_origin *origin = context;
+    mq_token token;
+    if (!masque_auth_is_scheme(request, "privatetoken")) {
+        return MASQUE_AUTH_NEXT;
+    }
+    if (!mq_token_read(&token, request->credential, request->credential_length)) {
+        return MASQUE_AUTH_DENY;
+    }
+    masque_unix_time now = origin->options.clock(origin->options.context);
+    for (size_t i = 0; i < origin->count; i++) {
+        int error = check_with(origin, &origin->keys[i], &token, now);
+        if (error == 0) {
+            return spend(origin, i, &token, request->tunnel);
+        }
+        if (error != MASQUE_ERR_INVALID) {
+            return MASQUE_AUTH_UNAVAILABLE;
+        }
+    }
+    return MASQUE_AUTH_DENY;
+}
+
+static void release(void *context) {
+    masque_token_origin_free(context);
+}
+
+masque_auth_method masque_token_origin_method(masque_token_origin *origin) {
+    origin->in_use = true;
+    return (masque_auth_method){.name = "privacy-pass", .check = check, .release = release, .context = origin};
+}
