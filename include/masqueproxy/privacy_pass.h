@@ -8,8 +8,8 @@
  *   const masque_auth_method method = masque_token_origin_method(origin);
  *   masque_config_add_auth_method(config, &method);            // which frees it in the end
  *
- * A token is good when an issuer's key that is in its time has signed it, for a challenge (2.1 of RFC 9577) that this
- * origin would make for that issuer; and when the host's `spend` has not seen it before. Anything else is one denial.
+ * A token is good when a key that is in its time has signed it, for the challenge (RFC 9577 2.1) that stands beside
+ * that key; and when the host's `spend` has not seen it before. Anything else is one denial.
  */
 #ifndef MASQUE_PRIVACY_PASS_H
 #define MASQUE_PRIVACY_PASS_H
@@ -47,24 +47,23 @@ typedef enum masque_redemption {
 
 #define MASQUE_REDEMPTION_LENGTH 32
 
+/* All fields are mandatory. Both functions get CONTEXT, from every thread that has an engine with the configuration. */
 typedef struct masque_token_origin_options {
-    /* The names that challenges have, with commas between them (2.1.1); NULL or empty: any origin's tokens. */
-    const char *origin_info;
-    masque_redemption redemption;
-    const uint8_t *redemption_bytes; /* MASQUE_REDEMPTION_LENGTH; of ROTATING a secret that a fleet shares */
-    uint32_t redemption_period;      /* ROTATING: seconds, at least 1 */
-    /* The time. Mandatory, as are the next two. */
     masque_unix_time (*clock)(void *context);
     /* Notes TOKEN, which has passed all else, if it is new: ALLOW; or DENY: it was there; or UNAVAILABLE; or PENDING,
        as a method's check. Insert-if-absent in one step, or two requests with one token may both pass. */
     masque_verdict (*spend)(void *context, const masque_spent_token *token);
-    /* Of the two, called by every thread that has an engine with the configuration. */
     void *context;
 } masque_token_origin_options;
 
-/* A key of an issuer's. */
+/* A key of an issuer's, and the challenge that its tokens are made for. */
 typedef struct masque_token_key {
     const char *issuer; /* its name as challenges have it, e.g. "issuer.example" */
+    /* The origin's names, with commas between them (2.1.1); NULL or empty: tokens are for any origin. */
+    const char *origin_info;
+    masque_redemption redemption;
+    const uint8_t *redemption_bytes; /* MASQUE_REDEMPTION_LENGTH; of ROTATING a secret that a fleet shares */
+    uint32_t redemption_period;      /* ROTATING: seconds, at least 1 */
     masque_token_type type;
     /* As the issuer's directory gives it, decoded: SubjectPublicKeyInfo with id-RSASSA-PSS (RFC 9578 6.5). */
     const uint8_t *bytes;
@@ -76,16 +75,16 @@ typedef struct masque_token_key {
 
 typedef struct masque_token_origin masque_token_origin;
 
-/* OPTIONS is copied. *ORIGIN is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY, or MASQUE_ERR_INVALID: a mandatory
-   field is missing, or a text is longer than 65,535 bytes. */
+/* *ORIGIN is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY, or MASQUE_ERR_INVALID: a function is missing. */
 MASQUE_EXTERN int masque_token_origin_new(masque_token_origin **origin, const masque_token_origin_options *options,
                                           const masque_runtime *runtime);
 /* Only while no method was made of it. ORIGIN may be NULL. */
 MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
 
-/* Before a method is made of it. MASQUE_ERR_INVALID: another type, a name without a letter or longer than 65,535 bytes,
-   bytes that are no such key or one below 2,048 bits, or one that this issuer has already; MASQUE_ERR_STATE:
-   too late; MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
+/* KEY is copied. Before a method is made of ORIGIN; MASQUE_ERR_STATE: too late. MASQUE_ERR_INVALID: another type, no
+   issuer, a text longer than 65,535 bytes, a redemption context without its bytes or period, bytes that are no such
+   key or one of another length than 2,048 bits, or one that is there already with the same challenge.
+   MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
 MASQUE_EXTERN int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *key);
 
 /* The method, named "privacy-pass"; it owns ORIGIN now. Any threads may use it. */

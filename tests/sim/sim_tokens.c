@@ -66,10 +66,12 @@ static void on_random(void *context, uint8_t *buffer, size_t size) {
 static void take_tokens(sim_world *w, masque_config *config) {
     proxy *p = w->setup.user;
     const masque_runtime runtime = sim_runtime(w);
-    const masque_token_origin_options options = {
-        .origin_info = ORIGIN, .clock = clock_of, .spend = spend, .context = &p->spent};
-    const masque_token_key key = {
-        .issuer = ISSUER, .type = MASQUE_TOKEN_BLIND_RSA, .bytes = p->issuer.spki, .length = p->issuer.spki_length};
+    const masque_token_origin_options options = {.clock = clock_of, .spend = spend, .context = &p->spent};
+    const masque_token_key key = {.issuer = ISSUER,
+                                  .origin_info = ORIGIN,
+                                  .type = MASQUE_TOKEN_BLIND_RSA,
+                                  .bytes = p->issuer.spki,
+                                  .length = p->issuer.spki_length};
     masque_token_origin *origin;
     assert_int_equal(masque_token_origin_new(&origin, &options, &runtime), 0);
     assert_int_equal(masque_token_origin_add_key(origin, &key), 0);

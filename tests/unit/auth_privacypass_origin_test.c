@@ -28,6 +28,7 @@ typedef struct world {
     masque_runtime runtime;
     support_issuer issuer;
     masque_token_origin_options options;
+    masque_token_key key; /* what tests change before open_origin() */
     masque_token_origin *origin;
 } world;
 
@@ -51,19 +52,17 @@ static void open_world(world *w, const char *origin_info) {
     w->runtime =
         (masque_runtime){.allocator = w->memory.allocator, .random = unit_random_source, .context = &w->random};
     support_issuer_init(&w->issuer, &w->runtime);
-    w->options = (masque_token_origin_options){
-        .origin_info = origin_info, .clock = clock_of, .spend = spend, .context = &w->host};
-}
-
-static masque_token_key key_of(const world *w, const char *issuer) {
-    return (masque_token_key){
-        .issuer = issuer, .type = MASQUE_TOKEN_BLIND_RSA, .bytes = w->issuer.spki, .length = w->issuer.spki_length};
+    w->options = (masque_token_origin_options){.clock = clock_of, .spend = spend, .context = &w->host};
+    w->key = (masque_token_key){.issuer = "issuer.example",
+                                .origin_info = origin_info,
+                                .type = MASQUE_TOKEN_BLIND_RSA,
+                                .bytes = w->issuer.spki,
+                                .length = w->issuer.spki_length};
 }
 
 static void open_origin(world *w) {
-    const masque_token_key key = key_of(w, "issuer.example");
     assert_int_equal(masque_token_origin_new(&w->origin, &w->options, &w->runtime), 0);
-    assert_int_equal(masque_token_origin_add_key(w->origin, &key), 0);
+    assert_int_equal(masque_token_origin_add_key(w->origin, &w->key), 0);
 }
 
 static void close_world(world *w) {
@@ -167,8 +166,8 @@ static void test_fixed_context(void **state) {
     uint8_t token[MQ_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
-    w.options.redemption = MASQUE_REDEMPTION_FIXED;
-    w.options.redemption_bytes = context;
+    w.key.redemption = MASQUE_REDEMPTION_FIXED;
+    w.key.redemption_bytes = context;
     open_origin(&w);
     support_token(&w.issuer, "issuer.example", "", context, token);
     assert_int_equal(show(&w, token, sizeof token), MASQUE_AUTH_ALLOW);
@@ -186,9 +185,9 @@ static void test_rotating_context(void **state) {
     uint8_t token[MQ_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
-    w.options.redemption = MASQUE_REDEMPTION_ROTATING;
-    w.options.redemption_bytes = secret;
-    w.options.redemption_period = 60;
+    w.key.redemption = MASQUE_REDEMPTION_ROTATING;
+    w.key.redemption_bytes = secret;
+    w.key.redemption_period = 60;
     open_origin(&w);
     for (int minute = -3; minute <= 2; minute++) {
         uint8_t number[8] = {0}, context[MQ_REDEMPTION_CONTEXT];
@@ -216,11 +215,9 @@ static void test_time_of_a_key(void **state) {
     uint8_t token[MQ_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
-    masque_token_key key = key_of(&w, "issuer.example");
-    key.not_before = NOW - 100;
-    key.not_after = NOW + 100;
-    assert_int_equal(masque_token_origin_new(&w.origin, &w.options, &w.runtime), 0);
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), 0);
+    w.key.not_before = NOW - 100;
+    w.key.not_after = NOW + 100;
+    open_origin(&w);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         w.host.now = rows[i].now;
         support_token(&w.issuer, "issuer.example", "", NULL, token);
@@ -236,15 +233,13 @@ static void test_two_issuers(void **state) {
     uint8_t token[MQ_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
-    const masque_token_key first = key_of(&w, "issuer.example");
-    const masque_token_key second = key_of(&w, "other.example");
-    assert_int_equal(masque_token_origin_new(&w.origin, &w.options, &w.runtime), 0);
-    assert_int_equal(masque_token_origin_add_key(w.origin, &first), 0);
+    masque_token_key second = w.key;
+    second.issuer = "other.example";
+    open_origin(&w);
     support_token(&w.issuer, "other.example", "", NULL, token);
     assert_int_equal(show(&w, token, sizeof token), MASQUE_AUTH_DENY);
     masque_token_origin_free(w.origin);
-    assert_int_equal(masque_token_origin_new(&w.origin, &w.options, &w.runtime), 0);
-    assert_int_equal(masque_token_origin_add_key(w.origin, &first), 0);
+    open_origin(&w);
     assert_int_equal(masque_token_origin_add_key(w.origin, &second), 0);
     assert_int_equal(show(&w, token, sizeof token), MASQUE_AUTH_ALLOW);
     assert_int_equal(w.host.last.key, 1);
@@ -266,54 +261,89 @@ static void test_verdicts_of_the_store(void **state) {
     close_world(&w);
 }
 
-static void test_refused_options(void **state) {
-    static const uint8_t context[MQ_REDEMPTION_CONTEXT] = {1};
+/* One key, two challenges: a token is for the one that it was made for. */
+static void test_two_challenges(void **state) {
     world w;
+    uint8_t token[MQ_TOKEN_MAX];
     (void)state;
-    open_world(&w, "");
-    masque_token_origin_options options[5];
-    for (size_t i = 0; i < 5; i++) {
-        options[i] = w.options;
-    }
-    options[0].clock = NULL;
-    options[1].spend = NULL;
-    options[2].redemption = MASQUE_REDEMPTION_FIXED;
-    options[3].redemption = MASQUE_REDEMPTION_ROTATING;
-    options[3].redemption_bytes = context;
-    options[4].redemption = MASQUE_REDEMPTION_ROTATING;
-    options[4].redemption_period = 1;
-    for (size_t i = 0; i < 5; i++) {
-        assert_int_equal(masque_token_origin_new(&w.origin, &options[i], &w.runtime), MASQUE_ERR_INVALID);
-        assert_null(w.origin);
+    open_world(&w, "a.example");
+    masque_token_key second = w.key;
+    second.origin_info = "b.example";
+    open_origin(&w);
+    assert_int_equal(masque_token_origin_add_key(w.origin, &second), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        static const char *const infos[] = {"a.example", "b.example", "a.example,b.example"};
+        support_token(&w.issuer, "issuer.example", infos[i], NULL, token);
+        assert_int_equal(show(&w, token, sizeof token), i < 2 ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY);
+        assert_int_equal(w.host.last.key, i < 2 ? i : 1);
     }
     close_world(&w);
 }
 
-static void test_refused_keys(void **state) {
+static void test_refused_options(void **state) {
     world w;
     (void)state;
     open_world(&w, "");
+    masque_token_origin_options no_clock = w.options, no_store = w.options;
+    no_clock.clock = NULL;
+    no_store.spend = NULL;
+    assert_int_equal(masque_token_origin_new(&w.origin, &no_clock, &w.runtime), MASQUE_ERR_INVALID);
+    assert_int_equal(masque_token_origin_new(&w.origin, &no_store, &w.runtime), MASQUE_ERR_INVALID);
+    assert_null(w.origin);
+    w.memory.left = 0;
+    assert_int_equal(masque_token_origin_new(&w.origin, &w.options, &w.runtime), MASQUE_ERR_NO_MEMORY);
+    close_world(&w);
+}
+
+static void test_refused_keys(void **state) {
+    static const uint8_t context[MQ_REDEMPTION_CONTEXT] = {1};
+    static char long_text[65537];
+    enum { ROWS = 9 };
+    world w;
+    masque_token_key keys[ROWS];
+    (void)state;
+    open_world(&w, "");
     open_origin(&w);
-    masque_token_key key = key_of(&w, "issuer.example");
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), MASQUE_ERR_INVALID); /* again */
-    key.issuer = "";
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), MASQUE_ERR_INVALID);
-    key.issuer = "another.example";
-    key.length--;
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), MASQUE_ERR_INVALID);
-    key.length++;
-    key.type = (masque_token_type)3;
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), MASQUE_ERR_INVALID);
-    key.type = MASQUE_TOKEN_BLIND_RSA;
-    for (size_t left = 0; left < 3; left++) {
+    memset(long_text, 'a', sizeof long_text - 1);
+    for (size_t i = 0; i < ROWS; i++) {
+        keys[i] = w.key; /* the first is there already */
+        keys[i].issuer = i == 0 ? keys[i].issuer : "another.example";
+    }
+    keys[1].issuer = "";
+    keys[2].issuer = long_text;
+    keys[3].origin_info = long_text;
+    keys[4].length--;
+    keys[5].type = (masque_token_type)3;
+    keys[6].redemption = MASQUE_REDEMPTION_FIXED;
+    keys[7].redemption = MASQUE_REDEMPTION_ROTATING;
+    keys[7].redemption_bytes = context;
+    keys[8].redemption = MASQUE_REDEMPTION_ROTATING;
+    keys[8].redemption_period = 60;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (masque_token_origin_add_key(w.origin, &keys[i]) != MASQUE_ERR_INVALID) {
+            fail_msg("row %u is taken", (unsigned)i);
+        }
+    }
+    close_world(&w);
+}
+
+static void test_no_memory(void **state) {
+    world w;
+    int error = MASQUE_ERR_NO_MEMORY;
+    (void)state;
+    open_world(&w, "");
+    open_origin(&w);
+    w.key.issuer = "another.example";
+    for (size_t left = 0; error; left++) {
+        assert_true(left < 10);
         w.memory.left = left;
-        int error = masque_token_origin_add_key(w.origin, &key);
-        assert_true(error == MASQUE_ERR_NO_MEMORY || (error == 0 && left == 2));
+        error = masque_token_origin_add_key(w.origin, &w.key);
+        assert_true(error == 0 || error == MASQUE_ERR_NO_MEMORY);
     }
     w.memory.left = SIZE_MAX;
     (void)masque_token_origin_method(w.origin);
-    key.issuer = "third.example";
-    assert_int_equal(masque_token_origin_add_key(w.origin, &key), MASQUE_ERR_STATE);
+    w.key.issuer = "third.example";
+    assert_int_equal(masque_token_origin_add_key(w.origin, &w.key), MASQUE_ERR_STATE);
     close_world(&w);
 }
 
@@ -333,13 +363,13 @@ static void test_vectors(void **state) {
         assert_true(mq_token_challenge_read(&challenge, asked, challenge_length));
         char *issuer = strndup(challenge.issuer, challenge.issuer_length);
         char *info = strndup(challenge.origin_info, challenge.origin_info_length);
-        const masque_token_key key = {
-            .issuer = issuer, .type = MASQUE_TOKEN_BLIND_RSA, .bytes = bytes, .length = key_length};
         open_world(&w, info);
-        w.options.redemption = challenge.redemption_context_length ? MASQUE_REDEMPTION_FIXED : MASQUE_REDEMPTION_NONE;
-        w.options.redemption_bytes = challenge.redemption_context;
-        assert_int_equal(masque_token_origin_new(&w.origin, &w.options, &w.runtime), 0);
-        assert_int_equal(masque_token_origin_add_key(w.origin, &key), 0);
+        w.key.issuer = issuer;
+        w.key.bytes = bytes;
+        w.key.length = key_length;
+        w.key.redemption = challenge.redemption_context_length ? MASQUE_REDEMPTION_FIXED : MASQUE_REDEMPTION_NONE;
+        w.key.redemption_bytes = challenge.redemption_context;
+        open_origin(&w);
         assert_int_equal(show(&w, token, token_length), MASQUE_AUTH_ALLOW);
         assert_int_equal(show(&w, token, token_length), MASQUE_AUTH_DENY);
         close_world(&w);
@@ -366,6 +396,8 @@ int main(void) {
         cmocka_unit_test(test_verdicts_of_the_store),
         cmocka_unit_test(test_refused_options),
         cmocka_unit_test(test_refused_keys),
+        cmocka_unit_test(test_two_challenges),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,10 @@
 
 typedef struct origin_key {
     char *issuer;
+    char *origin_info;
+    masque_redemption redemption;
+    uint8_t redemption_bytes[MASQUE_REDEMPTION_LENGTH];
+    uint32_t redemption_period;
     mq_rsa_key *rsa;
     uint8_t id[MQ_TOKEN_DIGEST];
     masque_unix_time not_before;
@@ -21,8 +25,6 @@ typedef struct origin_key {
 struct masque_token_origin {
     masque_allocator allocator;
     masque_token_origin_options options;
-    char *origin_info;
-    uint8_t redemption_bytes[MASQUE_REDEMPTION_LENGTH];
     bool in_use;
     origin_key *keys;
     size_t count;
@@ -34,12 +36,8 @@ struct masque_token_origin {
 int masque_token_origin_new(masque_token_origin **out, const masque_token_origin_options *options,
                             const masque_runtime *runtime) {
     masque_allocator allocator;
-    const char *info = options->origin_info ? options->origin_info : "";
-    size_t length = strnlen(info, TEXT_MAX + 1);
-    bool rotates = options->redemption == MASQUE_REDEMPTION_ROTATING;
     *out = NULL;
-    if (!options->clock || !options->spend || length > TEXT_MAX || (rotates && options->redemption_period == 0) ||
-        (options->redemption != MASQUE_REDEMPTION_NONE && !options->redemption_bytes)) {
+    if (!options->clock || !options->spend) {
         return MASQUE_ERR_INVALID;
     }
     mq_allocator_init(&allocator, &runtime->allocator);
@@ -49,16 +47,15 @@ int masque_token_origin_new(masque_token_origin **out, const masque_token_origin
     }
     origin->allocator = allocator;
     origin->options = *options;
-    origin->origin_info = mq_copy_text(&allocator, info, length);
-    if (options->redemption != MASQUE_REDEMPTION_NONE) {
-        memcpy(origin->redemption_bytes, options->redemption_bytes, sizeof origin->redemption_bytes);
-    }
-    if (!origin->origin_info) {
-        masque_token_origin_free(origin);
-        return MASQUE_ERR_NO_MEMORY;
-    }
     *out = origin;
     return 0;
+}
+
+static void free_key(const masque_allocator *allocator, origin_key *key) {
+    mq_rsa_del(key->rsa);
+    mq_free(allocator, key->issuer);
+    mq_free(allocator, key->origin_info);
+    mq_wipe(key, sizeof *key);
 }
 
 void masque_token_origin_free(masque_token_origin *origin) {
@@ -67,37 +64,69 @@ void masque_token_origin_free(masque_token_origin *origin) {
     }
     const masque_allocator allocator = origin->allocator;
     for (size_t i = 0; i < origin->count; i++) {
-        mq_rsa_del(origin->keys[i].rsa);
-        mq_free(&allocator, origin->keys[i].issuer);
+        free_key(&allocator, &origin->keys[i]);
     }
     mq_free(&allocator, origin->keys);
-    mq_free(&allocator, origin->origin_info);
-    mq_wipe(origin, sizeof *origin);
     mq_free(&allocator, origin);
 }
 
-static bool has_key(const masque_token_origin *origin, const char *issuer, const uint8_t id[MQ_TOKEN_DIGEST]) {
+/* --- keys -------------------------------------------------------------------------------------------------------- */
+
+static bool is_same(const origin_key *a, const origin_key *b) {
+    return strcmp(a->issuer, b->issuer) == 0 && strcmp(a->origin_info, b->origin_info) == 0 &&
+           a->redemption == b->redemption && a->redemption_period == b->redemption_period &&
+           memcmp(a->redemption_bytes, b->redemption_bytes, sizeof a->redemption_bytes) == 0 &&
+           memcmp(a->id, b->id, sizeof a->id) == 0;
+}
+
+static bool has_key(const masque_token_origin *origin, const origin_key *key) {
     for (size_t i = 0; i < origin->count; i++) {
-        if (strcmp(origin->keys[i].issuer, issuer) == 0 && memcmp(origin->keys[i].id, id, MQ_TOKEN_DIGEST) == 0) {
+        if (is_same(&origin->keys[i], key)) {
             return true;
         }
     }
     return false;
 }
 
-int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *given) {
+static bool is_well_formed(const masque_token_key *given, const char *info) {
+    size_t issuer = given->issuer ? strnlen(given->issuer, TEXT_MAX + 1) : 0;
+    bool rotates = given->redemption == MASQUE_REDEMPTION_ROTATING;
+    return given->type == MASQUE_TOKEN_BLIND_RSA && issuer > 0 && issuer <= TEXT_MAX &&
+           strnlen(info, TEXT_MAX + 1) <= TEXT_MAX && (!rotates || given->redemption_period > 0) &&
+           (given->redemption == MASQUE_REDEMPTION_NONE || given->redemption_bytes);
+}
+
+/* KEY is to be freed also after an error. */
+static int copy_key(const masque_allocator *allocator, origin_key *key, const masque_token_key *given,
+                    const char *info) {
     const mq_piece piece = {.bytes = given->bytes, .length = given->length};
-    size_t name = strnlen(given->issuer, TEXT_MAX + 1);
-    origin_key key = {.not_before = given->not_before, .not_after = given->not_after};
+    *key =
+        (origin_key){.redemption = given->redemption, .not_before = given->not_before, .not_after = given->not_after};
+    if (given->redemption != MASQUE_REDEMPTION_NONE) {
+        memcpy(key->redemption_bytes, given->redemption_bytes, sizeof key->redemption_bytes);
+    }
+    if (given->redemption == MASQUE_REDEMPTION_ROTATING) {
+        key->redemption_period = given->redemption_period;
+    }
+    key->issuer = mq_copy_text(allocator, given->issuer, strlen(given->issuer));
+    key->origin_info = mq_copy_text(allocator, info, strlen(info));
+    if (!key->issuer || !key->origin_info) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    int error = mq_sha256(key->id, &piece, 1);
+    error = error ? error : mq_rsa_public_new(&key->rsa, allocator, given->bytes, given->length);
+    bool fits = !error && mq_rsa_length(key->rsa) == MQ_TOKEN_AUTHENTICATOR_RSA;
+    return error || fits ? error : MASQUE_ERR_INVALID;
+}
+
+int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *given) {
+    const char *info = given->origin_info ? given->origin_info : "";
+    origin_key key;
     if (origin->in_use) {
         return MASQUE_ERR_STATE;
     }
-    if (given->type != MASQUE_TOKEN_BLIND_RSA || name == 0 || name > TEXT_MAX) {
+    if (!is_well_formed(given, info)) {
         return MASQUE_ERR_INVALID;
-    }
-    int error = mq_sha256(key.id, &piece, 1);
-    if (error || has_key(origin, given->issuer, key.id)) {
-        return error ? error : MASQUE_ERR_INVALID;
     }
     origin_key *keys =
         mq_grow(&origin->allocator, origin->keys, &origin->capacity, origin->count + 1, sizeof *origin->keys);
@@ -105,16 +134,12 @@ int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_
         return MASQUE_ERR_NO_MEMORY;
     }
     origin->keys = keys;
-    error = mq_rsa_public_new(&key.rsa, &origin->allocator, given->bytes, given->length);
-    if (!error && mq_rsa_length(key.rsa) != MQ_TOKEN_AUTHENTICATOR_RSA) {
+    int error = copy_key(&origin->allocator, &key, given, info);
+    if (!error && has_key(origin, &key)) {
         error = MASQUE_ERR_INVALID;
     }
-    if (!error) {
-        key.issuer = mq_copy_text(&origin->allocator, given->issuer, name);
-        error = key.issuer ? 0 : MASQUE_ERR_NO_MEMORY;
-    }
     if (error) {
-        mq_rsa_del(key.rsa);
+        free_key(&origin->allocator, &key);
         return error;
     }
     keys[origin->count++] = key;
@@ -125,30 +150,29 @@ int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_
  */
 
 /* The context of period NUMBER: nobody without the secret knows it before. */
-static int rotated(const masque_token_origin *origin, int64_t number, uint8_t context[MQ_REDEMPTION_CONTEXT]) {
+static int rotated(const origin_key *key, int64_t number, uint8_t context[MQ_REDEMPTION_CONTEXT]) {
     uint8_t text[8];
     for (size_t i = 0; i < sizeof text; i++) {
         text[i] = (uint8_t)((uint64_t)number >> (56 - 8 * i));
     }
-    return mq_secret_digest(context, origin->redemption_bytes, text, sizeof text);
+    return mq_secret_digest(context, key->redemption_bytes, text, sizeof text);
 }
 
-/* 0: TOKEN was made for a challenge of ours to KEY's issuer. MASQUE_ERR_INVALID: it was not. */
-static int check_challenge(const masque_token_origin *origin, const origin_key *key, const mq_token *token,
-                           masque_unix_time now) {
-    bool rotates = origin->options.redemption == MASQUE_REDEMPTION_ROTATING;
+/* 0: TOKEN was made for KEY's challenge. MASQUE_ERR_INVALID: it was not. */
+static int check_challenge(const origin_key *key, const mq_token *token, masque_unix_time now) {
+    bool rotates = key->redemption == MASQUE_REDEMPTION_ROTATING;
     uint8_t context[MQ_REDEMPTION_CONTEXT];
     uint8_t digest[MQ_TOKEN_DIGEST];
-    const mq_token_challenge challenge = {
-        .type = token->type,
-        .issuer = key->issuer,
-        .issuer_length = strlen(key->issuer),
-        .redemption_context = rotates ? context : origin->redemption_bytes,
-        .redemption_context_length = origin->options.redemption == MASQUE_REDEMPTION_NONE ? 0 : MQ_REDEMPTION_CONTEXT,
-        .origin_info = origin->origin_info,
-        .origin_info_length = strlen(origin->origin_info)};
+    const mq_token_challenge challenge = {.type = token->type,
+                                          .issuer = key->issuer,
+                                          .issuer_length = strlen(key->issuer),
+                                          .redemption_context = rotates ? context : key->redemption_bytes,
+                                          .redemption_context_length =
+                                              key->redemption == MASQUE_REDEMPTION_NONE ? 0 : MQ_REDEMPTION_CONTEXT,
+                                          .origin_info = key->origin_info,
+                                          .origin_info_length = strlen(key->origin_info)};
     for (int64_t back = 0; back < (rotates ? 2 : 1); back++) {
-        int error = rotates ? rotated(origin, now / origin->options.redemption_period - back, context) : 0;
+        int error = rotates ? rotated(key, now / key->redemption_period - back, context) : 0;
         error = error ? error : mq_token_challenge_digest(&challenge, digest);
         if (error) {
             return error;
@@ -163,14 +187,13 @@ static int check_challenge(const masque_token_origin *origin, const origin_key *
 /* --- tokens
  * ----------------------------------------------------------------------------------------------------------- */
 
-static int check_with(const masque_token_origin *origin, const origin_key *key, const mq_token *token,
-                      masque_unix_time now) {
+static int check_with(const origin_key *key, const mq_token *token, masque_unix_time now) {
     bool in_time = now >= key->not_before && (key->not_after == 0 || now <= key->not_after);
     if (token->type != MQ_TOKEN_BLIND_RSA || !in_time ||
         memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
         return MASQUE_ERR_INVALID;
     }
-    int error = check_challenge(origin, key, token, now);
+    int error = check_challenge(key, token, now);
     return error ? error : mq_blind_rsa_verify(key->rsa, token->bytes, MQ_TOKEN_INPUT, mq_token_authenticator(token));
 }
 
@@ -196,7 +219,7 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
     }
     masque_unix_time now = origin->options.clock(origin->options.context);
     for (size_t i = 0; i < origin->count; i++) {
-        int error = check_with(origin, &origin->keys[i], &token, now);
+        int error = check_with(&origin->keys[i], &token, now);
         if (error == 0) {
             return spend(origin, i, &token, request->tunnel);
         }
