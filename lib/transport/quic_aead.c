@@ -5,7 +5,8 @@
 struct mq_packet_key {
     const masque_allocator *allocator;
     mq_aead aead;
-    Aes *aes; /* NULL: not AES, or MQ_KEY_LATER before its first packet; behind this struct, or a block of its own */
+    Aes *aes;                       /* NULL: not AES, or MQ_KEY_LATER before its first packet */
+    bool is_late;                   /* `aes` is a block of its own, and not behind this struct */
     uint8_t bytes[MQ_AEAD_KEY_MAX]; /* while `aes` is NULL */
 };
 
@@ -56,20 +57,15 @@ int mq_packet_key_new(mq_packet_key **out, const masque_allocator *allocator, mq
     return 0;
 }
 
-static bool is_in_one_block(const mq_packet_key *key) {
-    return key->aes == &((const aes_packet_key *)key)->aes;
-}
-
 void mq_packet_key_del(const masque_allocator *allocator, mq_packet_key *key) {
     if (!key) {
         return;
     }
-    bool one_block = is_in_one_block(key);
     if (key->aes) {
         wc_AesFree(key->aes);
         mq_wipe(key->aes, sizeof *key->aes);
     }
-    if (!one_block) {
+    if (key->is_late) {
         mq_free(allocator, key->aes);
     }
     mq_wipe(key, sizeof *key);
@@ -86,6 +82,7 @@ static Aes *expand_late(mq_packet_key *key) {
     if (aes) {
         mq_wipe(key->bytes, sizeof key->bytes);
         key->aes = aes;
+        key->is_late = true;
     }
     return aes;
 }

@@ -154,8 +154,46 @@ static void test_late_key(void **state) {
     }
 }
 
+/* A host's allocator that puts block behind block, with nothing between. */
+typedef struct arena {
+    _Alignas(16) uint8_t bytes[16384];
+    size_t used;
+    size_t live;
+} arena;
+
+static void *arena_take(void *context, size_t size) {
+    arena *a = context;
+    void *block = a->bytes + a->used;
+    a->used += (size + 15) / 16 * 16;
+    assert_true(a->used <= sizeof a->bytes);
+    a->live++;
+    return block;
+}
+
+static void arena_give(void *context, void *block) {
+    arena *a = context;
+    a->live -= block != NULL;
+}
+
+/* What a key takes late may lie right behind it, and is given back all the same. */
+static void test_late_key_beside_its_own(void **state) {
+    static const uint8_t nonce[12], text[16];
+    static arena a;
+    const masque_allocator dense = {.allocate = arena_take, .release = arena_give, .context = &a};
+    uint8_t bytes[16] = {1}, out[32];
+    mq_packet_key *key;
+    (void)state;
+    assert_int_equal(mq_packet_key_new(&key, &dense, MQ_AES_128_GCM, MQ_KEY_LATER, bytes), 0);
+    const ngtcp2_crypto_aead_ctx context = {.native_handle = key};
+    assert_int_equal(mq_quic_encrypt(out, NULL, &context, text, sizeof text, nonce, 12, NULL, 0), 0);
+    assert_int_equal(a.live, 2);
+    mq_packet_key_del(&dense, key);
+    assert_int_equal(a.live, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_initial), cmocka_unit_test(test_chacha20),
-                                       cmocka_unit_test(test_suites), cmocka_unit_test(test_late_key)};
+                                       cmocka_unit_test(test_suites), cmocka_unit_test(test_late_key),
+                                       cmocka_unit_test(test_late_key_beside_its_own)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
