@@ -14,7 +14,9 @@
    back at times. */
 #define GRACE 3600
 
-/* Open addressing; zeros are an empty place. */
+static const uint8_t EMPTY[ID_LENGTH];
+
+/* Open addressing; EMPTY is a place without a token. */
 typedef struct table {
     uint8_t *ids;
     uint32_t count;
@@ -78,8 +80,7 @@ void spent_tokens_free(spent_tokens *store) {
     free(store);
 }
 
-/* --- tables
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- tables -------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const spent_tokens *store, const uint8_t id[ID_LENGTH]) {
     uint64_t halves[2];
@@ -90,11 +91,10 @@ static uint64_t hash_of(const spent_tokens *store, const uint8_t id[ID_LENGTH]) 
 
 /* Where ID is, or where it belongs. There is an empty place always. */
 static uint8_t *place_of(const table *t, const uint8_t id[ID_LENGTH], uint64_t hash) {
-    static const uint8_t empty[ID_LENGTH];
     size_t at = (size_t)((uint64_t)(uint32_t)hash * t->capacity >> 32);
     for (;;) {
         uint8_t *place = t->ids + at * ID_LENGTH;
-        if (memcmp(place, id, ID_LENGTH) == 0 || memcmp(place, empty, ID_LENGTH) == 0) {
+        if (memcmp(place, id, ID_LENGTH) == 0 || memcmp(place, EMPTY, ID_LENGTH) == 0) {
             return place;
         }
         at = at + 1 == t->capacity ? 0 : at + 1;
@@ -102,7 +102,6 @@ static uint8_t *place_of(const table *t, const uint8_t id[ID_LENGTH], uint64_t h
 }
 
 static bool grow(spent_tokens *store, table *t) {
-    static const uint8_t empty[ID_LENGTH];
     table larger = {.count = t->count, .capacity = t->capacity ? t->capacity + t->capacity / 2 : CAPACITY_MIN};
     larger.ids = calloc(larger.capacity, ID_LENGTH);
     if (!larger.ids) {
@@ -110,7 +109,7 @@ static bool grow(spent_tokens *store, table *t) {
     }
     for (size_t i = 0; i < t->capacity; i++) {
         const uint8_t *id = t->ids + i * ID_LENGTH;
-        if (memcmp(id, empty, ID_LENGTH) != 0) {
+        if (memcmp(id, EMPTY, ID_LENGTH) != 0) {
             memcpy(place_of(&larger, id, hash_of(store, id)), id, ID_LENGTH);
         }
     }
@@ -143,8 +142,7 @@ static masque_verdict insert(spent_tokens *store, epoch *in, const uint8_t id[ID
     return verdict;
 }
 
-/* --- epochs
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- epochs -------------------------------------------------------------------------------------- */
 
 static epoch *find(const spent_tokens *store, masque_unix_time not_after) {
     epoch *at = store->epochs;
@@ -159,7 +157,7 @@ static void prepare(spent_tokens *store, masque_unix_time not_after, masque_unix
     pthread_rwlock_wrlock(&store->list_lock);
     for (epoch **at = &store->epochs; *at;) {
         epoch *one = *at;
-        if (one->not_after != 0 && one->not_after + GRACE < now) {
+        if (one->not_after != 0 && one->not_after < now - GRACE) {
             *at = one->next;
             free_epoch(store, one);
         } else {
@@ -178,11 +176,10 @@ static void prepare(spent_tokens *store, masque_unix_time not_after, masque_unix
 }
 
 masque_verdict spent_tokens_spend(spent_tokens *store, const masque_spent_token *token, masque_unix_time now) {
-    static const uint8_t empty[ID_LENGTH];
     masque_verdict verdict = MASQUE_AUTH_UNAVAILABLE;
     uint8_t id[ID_LENGTH];
     memcpy(id, token->id, sizeof id);
-    id[0] |= memcmp(id, empty, sizeof id) == 0;
+    id[0] |= memcmp(id, EMPTY, sizeof id) == 0;
     for (int again = 0; again < 2 && verdict == MASQUE_AUTH_UNAVAILABLE; again++) {
         if (again) {
             prepare(store, token->not_after, now);

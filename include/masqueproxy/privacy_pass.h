@@ -78,7 +78,7 @@ typedef struct masque_token_origin masque_token_origin;
 /* *ORIGIN is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY, or MASQUE_ERR_INVALID: a function is missing. */
 MASQUE_EXTERN int masque_token_origin_new(masque_token_origin **origin, const masque_token_origin_options *options,
                                           const masque_runtime *runtime);
-/* Only while no method was made of it. ORIGIN may be NULL. */
+/* Only while no method was made of it. ORIGIN may be NULL. Until then one thread at a time uses it. */
 MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
 
 /* KEY is copied. Before a method is made of ORIGIN; MASQUE_ERR_STATE: too late. MASQUE_ERR_INVALID: another type, no
@@ -87,7 +87,8 @@ MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
    MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
 MASQUE_EXTERN int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *key);
 
-/* The method, named "privacy-pass"; it owns ORIGIN now. Any threads may use it. */
+/* The method, named "privacy-pass"; it owns ORIGIN now, and its `release` frees it, which the host calls itself when
+   no configuration takes the method. Any threads may use it. */
 MASQUE_EXTERN masque_auth_method masque_token_origin_method(masque_token_origin *origin);
 
 #ifdef __cplusplus

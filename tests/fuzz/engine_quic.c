@@ -25,12 +25,7 @@ static struct {
     size_t length;
 } forgery;
 
-int __real_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
-                           const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
-                           const uint8_t *aad, size_t aad_length);
-int __wrap_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
-                           const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
-                           const uint8_t *aad, size_t aad_length);
+__typeof__(mq_quic_encrypt) __real_mq_quic_encrypt, __wrap_mq_quic_encrypt;
 
 /* The linker gives ours to whoever calls mq_quic_encrypt(). */
 int __wrap_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,

@@ -10,7 +10,7 @@
 #include "wire/base64.h"
 
 static void check_credential(const char *text, size_t length) {
-    char credential[MQ_BASE64_LENGTH(MQ_TOKEN_MAX) + 7] = "token=";
+    char credential[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 7] = "token=";
     mq_token token, again;
     if (mq_token_read(&token, text, length)) {
         FUZZ_REQUIRE(token.length == (token.type == MQ_TOKEN_VOPRF ? 146u : 354u));

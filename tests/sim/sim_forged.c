@@ -67,22 +67,6 @@ static const row ROWS[] = {
     {"a DATAGRAM that is longer than its packet", BYTES("\x31\x60\x00xx"), FRAME_ENCODING_ERROR},
 };
 
-static bool make_row(void *user, uint8_t *frames, size_t room) {
-    const row *r = user;
-    if (room < FORGE_ROOM) {
-        return false;
-    }
-    memset(frames, 0, room);
-    memcpy(frames, r->bytes, r->length);
-    return true;
-}
-
-/* A datagram of no stream, whose packet is one to put other frames into. */
-static void carrier(sim_conn *c) {
-    static const uint8_t bytes[1100] = {0x3f};
-    sim_datagram_send(c, bytes, sizeof bytes);
-}
-
 static sim_conn *client(sim_world *w) {
     sim_conn *c = sim_h3_client(w, true);
     sim_h3_request(c, NULL, 0, false);
@@ -93,14 +77,12 @@ static sim_conn *client(sim_world *w) {
 static void test_rows(void **state) {
     (void)state;
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
-        row r = ROWS[i];
+        const row r = ROWS[i];
         forge_state *forge = forge_begin();
         sim_world *w = sim_world_new(&(sim_setup){.seed = i});
         sim_conn *c = client(w);
-        forge->side = SIM_TEST;
-        forge->make = make_row;
-        forge->user = &r;
-        carrier(c);
+        forge_next(SIM_TEST, r.bytes, r.length);
+        forge_carrier(c);
         sim_settle(w);
         const forge_seen *proxy = &forge->seen[SIM_PROXY];
         SIM_CHECK(w, forge->made == 1, "%s: %llu packets are forged", r.name, (unsigned long long)forge->made);
@@ -250,7 +232,7 @@ static void run_flood(const flood *f) {
     uint64_t before = sim_proxy_bytes();
     uint64_t sent = forge->seen[SIM_PROXY].packets;
     for (unsigned i = 0; i < ROUNDS && !c->closed; i++) {
-        carrier(c);
+        forge_carrier(c);
         sim_settle(w);
     }
     const forge_seen *proxy = &forge->seen[SIM_PROXY];

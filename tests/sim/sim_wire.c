@@ -58,20 +58,10 @@ static const row ROWS[] = {
     {"an interim answer", BYTES("\x0a\x04\x05\x01\x03\x00\x00\xd8"), NO_CLOSE, false}, /* 103 */
 };
 
-static bool make_row(void *user, uint8_t *frames, size_t room) {
-    const row *r = user;
-    if (room < FORGE_ROOM) {
-        return false;
-    }
-    memset(frames, 0, room);
-    memcpy(frames, r->bytes, r->length);
-    return true;
-}
-
 static void test_hostile_proxy(void **state) {
     (void)state;
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
-        row r = ROWS[i];
+        const row r = ROWS[i];
         forge_state *forge = forge_begin();
         sim_world *w = world();
         sim_add_site(w, "45.60.0.9", (sim_site){.delay = SIM_NEVER});
@@ -80,11 +70,8 @@ static void test_hostile_proxy(void **state) {
         sim_settle(w);
         sim_tun *waits = sim_request(c, &(sim_ask){.authority = "45.60.0.9:1002"});
         sim_settle(w);
-        forge->side = SIM_PROXY;
-        forge->make = make_row;
-        forge->user = &r;
+        forge_next(SIM_PROXY, r.bytes, r.length);
         t->target->source = 1100;
-        forge->most = 1;
         sim_settle(w);
         SIM_CHECK(w, forge->made == 1, "%s: nothing is forged", r.name);
         const forge_seen *client = &forge->seen[SIM_TEST];
@@ -207,14 +194,6 @@ static void test_no_early_data(void **state) {
     end(w);
 }
 
-static bool make_retirement(void *user, uint8_t *frames, size_t room) {
-    (void)user;
-    memset(frames, 0, room);
-    frames[0] = 0x19;
-    frames[1] = 1;
-    return true;
-}
-
 /* RFC 9000 5.1.1: a client has as many connection IDs as it wants, and a new one for each that it retires. */
 static void test_connection_ids(void **state) {
     forge_state *forge = forge_begin();
@@ -224,10 +203,8 @@ static void test_connection_ids(void **state) {
     sim_settle(w);
     uint64_t before = forge->seen[SIM_PROXY].frames[0x18];
     assert_true(before >= 1);
-    forge->side = SIM_TEST;
-    forge->make = make_retirement;
-    forge->most = 1;
-    sim_datagram_send(c, BYTES("\x3f\x00"));
+    forge_next(SIM_TEST, BYTES("\x19\x01")); /* RETIRE_CONNECTION_ID */
+    forge_carrier(c);
     sim_settle(w);
     assert_int_equal(forge->made, 1);
     assert_int_equal(forge->seen[SIM_PROXY].frames[0x18], before + 1);

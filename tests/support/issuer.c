@@ -53,7 +53,7 @@ void support_issuer_free(support_issuer *issuer) {
 }
 
 void support_token(const support_issuer *issuer, const char *name, const char *origin_info, const uint8_t *context,
-                   uint8_t token[MQ_TOKEN_MAX]) {
+                   uint8_t token[MQ_PRIVATE_TOKEN_MAX]) {
     const mq_token_challenge challenge = {.type = MQ_TOKEN_BLIND_RSA,
                                           .issuer = name,
                                           .issuer_length = strlen(name),

@@ -24,6 +24,6 @@ void support_issuer_free(support_issuer *issuer);
 
 /* For a challenge of issuer NAME, ORIGIN_INFO and CONTEXT, which may be NULL. */
 void support_token(const support_issuer *issuer, const char *name, const char *origin_info, const uint8_t *context,
-                   uint8_t token[MQ_TOKEN_MAX]);
+                   uint8_t token[MQ_PRIVATE_TOKEN_MAX]);
 
 #endif

@@ -82,15 +82,15 @@ static masque_verdict show_text(const world *w, const char *credential) {
 }
 
 static masque_verdict show(const world *w, const uint8_t *token, size_t length) {
-    char text[MQ_BASE64_LENGTH(MQ_TOKEN_MAX) + 16] = "token=";
+    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 16] = "token=";
     mq_base64_encode(text + 6, token, length);
     return show_text(w, text);
 }
 
 static void test_once(void **state) {
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
-    char base64[MQ_BASE64_LENGTH(MQ_TOKEN_MAX) + 1], text[sizeof base64 + 64];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
+    char base64[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], text[sizeof base64 + 64];
     (void)state;
     open_world(&w, "a.example,b.example");
     open_origin(&w);
@@ -111,7 +111,7 @@ static void test_once(void **state) {
 
 static void test_every_bit(void **state) {
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     open_origin(&w);
@@ -145,7 +145,7 @@ static void test_another_scheme(void **state) {
 static void test_challenges(void **state) {
     static const uint8_t context[MQ_REDEMPTION_CONTEXT] = {1};
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "a.example");
     open_origin(&w);
@@ -163,7 +163,7 @@ static void test_challenges(void **state) {
 static void test_fixed_context(void **state) {
     static const uint8_t context[MQ_REDEMPTION_CONTEXT] = {1}, other[MQ_REDEMPTION_CONTEXT] = {2};
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     w.key.redemption = MASQUE_REDEMPTION_FIXED;
@@ -182,7 +182,7 @@ static void test_fixed_context(void **state) {
 static void test_rotating_context(void **state) {
     static const uint8_t secret[MQ_REDEMPTION_CONTEXT] = {9};
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     w.key.redemption = MASQUE_REDEMPTION_ROTATING;
@@ -212,7 +212,7 @@ static void test_time_of_a_key(void **state) {
                 {NOW + 100, MASQUE_AUTH_ALLOW},
                 {NOW + 101, MASQUE_AUTH_DENY}};
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     w.key.not_before = NOW - 100;
@@ -230,7 +230,7 @@ static void test_time_of_a_key(void **state) {
 /* One issuer's key signs no tokens of another's; with the same key both are themselves. */
 static void test_two_issuers(void **state) {
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     masque_token_key second = w.key;
@@ -249,7 +249,7 @@ static void test_two_issuers(void **state) {
 static void test_verdicts_of_the_store(void **state) {
     static const masque_verdict verdicts[] = {MASQUE_AUTH_PENDING, MASQUE_AUTH_UNAVAILABLE, MASQUE_AUTH_DENY};
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "");
     open_origin(&w);
@@ -264,7 +264,7 @@ static void test_verdicts_of_the_store(void **state) {
 /* One key, two challenges: a token is for the one that it was made for. */
 static void test_two_challenges(void **state) {
     world w;
-    uint8_t token[MQ_TOKEN_MAX];
+    uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     (void)state;
     open_world(&w, "a.example");
     masque_token_key second = w.key;

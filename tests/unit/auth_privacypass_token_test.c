@@ -9,7 +9,7 @@
 
 /* A token of TYPE and LENGTH bytes as text. */
 static void make(char *text, uint16_t type, size_t length) {
-    uint8_t bytes[MQ_TOKEN_MAX + 16];
+    uint8_t bytes[MQ_PRIVATE_TOKEN_MAX + 16];
     for (size_t i = 0; i < length; i++) {
         bytes[i] = (uint8_t)(i * 7);
     }
@@ -31,7 +31,7 @@ static bool reads(mq_token *token, const char *before, const char *text, const c
 
 static void test_lengths(void **state) {
     static const size_t lengths[][2] = {{MQ_TOKEN_VOPRF, 146}, {MQ_TOKEN_BLIND_RSA, 354}};
-    char text[MQ_BASE64_LENGTH(MQ_TOKEN_MAX + 16) + 1];
+    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX + 16) + 1];
     mq_token token;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -92,7 +92,7 @@ static const spelling SPELLINGS[] = {
 
 /* What clients write and what they don't; in every case the bytes are the same. */
 static void test_spellings(void **state) {
-    char text[MQ_BASE64_LENGTH(MQ_TOKEN_MAX) + 1];
+    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
     mq_token plain, token;
     (void)state;
     for (unsigned type = 1; type <= 2; type++) {
@@ -113,7 +113,7 @@ static void test_spellings(void **state) {
 
 /* The other alphabet, without padding; but no bits to spare: RFC 4648 3.5. */
 static void test_alphabets(void **state) {
-    char text[MQ_BASE64_LENGTH(MQ_TOKEN_MAX) + 1];
+    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
     mq_token plain, token;
     (void)state;
     make(text, MQ_TOKEN_VOPRF, 146);

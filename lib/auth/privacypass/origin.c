@@ -184,8 +184,7 @@ static int check_challenge(const origin_key *key, const mq_token *token, masque_
     return MASQUE_ERR_INVALID;
 }
 
-/* --- tokens
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------- */
 
 static int check_with(const origin_key *key, const mq_token *token, masque_unix_time now) {
     bool in_time = now >= key->not_before && (key->not_after == 0 || now <= key->not_after);

@@ -94,8 +94,7 @@ static bool is_token(const param *p) {
     return p->name_length == sizeof name - 1;
 }
 
-/* --- the token
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- the token ----------------------------------------------------------------------------------- */
 
 static bool decode(mq_token *token, const param *p) {
     if (p->value_length > VALUE_MAX ||

@@ -12,10 +12,10 @@
 #define MQ_TOKEN_INPUT (2 + MQ_TOKEN_NONCE + 2 * MQ_TOKEN_DIGEST)
 #define MQ_TOKEN_AUTHENTICATOR_VOPRF 48u
 #define MQ_TOKEN_AUTHENTICATOR_RSA 256u
-#define MQ_TOKEN_MAX (MQ_TOKEN_INPUT + MQ_TOKEN_AUTHENTICATOR_RSA)
+#define MQ_PRIVATE_TOKEN_MAX (MQ_TOKEN_INPUT + MQ_TOKEN_AUTHENTICATOR_RSA)
 
 typedef struct mq_token {
-    uint8_t bytes[MQ_TOKEN_MAX];
+    uint8_t bytes[MQ_PRIVATE_TOKEN_MAX];
     size_t length;
     uint16_t type; /* one that we know */
 } mq_token;

@@ -7,6 +7,7 @@
 
 #include "harness/parts.h"
 #include "transport/quic_aead.h"
+#include "wire/varint.h"
 
 static forge_state forge;
 
@@ -16,6 +17,29 @@ forge_state *forge_begin(void) {
         forge.seen[i].close_code = MASQUE_NEVER;
     }
     return &forge;
+}
+
+static bool make_next(void *user, uint8_t *frames, size_t room) {
+    (void)user;
+    if (room < FORGE_ROOM) {
+        return false;
+    }
+    memset(frames, 0, room);
+    memcpy(frames, forge.next, forge.next_length);
+    return true;
+}
+
+void forge_next(sim_side side, const void *frames, size_t length) {
+    forge.side = side;
+    forge.make = make_next;
+    forge.most = 1;
+    forge.next = frames;
+    forge.next_length = length;
+}
+
+void forge_carrier(sim_conn *conn) {
+    static const uint8_t bytes[FORGE_ROOM + 100] = {0x3f};
+    sim_datagram_send(conn, bytes, sizeof bytes);
 }
 
 void forge_number(sim_bytes *out, uint64_t number) {
@@ -42,16 +66,11 @@ typedef struct reader {
     const uint8_t *end;
 } reader;
 
+/* 0, and nothing behind it, where it is cut. */
 static uint64_t number(reader *in) {
-    size_t size = in->at < in->end ? (size_t)1 << (*in->at >> 6) : 0;
-    if (size == 0 || size > (size_t)(in->end - in->at)) {
-        in->at = in->end;
-        return 0;
-    }
-    uint64_t value = *in->at++ & 63u;
-    for (size_t i = 1; i < size; i++) {
-        value = value << 8 | *in->at++;
-    }
+    uint64_t value = 0;
+    size_t length = mq_varint_read(in->at, (size_t)(in->end - in->at), &value);
+    in->at = length > 0 ? in->at + length : in->end;
     return value;
 }
 
@@ -119,21 +138,22 @@ static void look(sim_side side, const uint8_t *plaintext, size_t length) {
     }
 }
 
+/* The harness says for whom the library works. */
+static sim_side side_now(void) {
+    sim_side side = sim_alloc_side(SIM_TEST);
+    sim_alloc_side(side);
+    return side;
+}
+
 /* --- in between ------------------------------------------------------------------------------------------------ */
 
-int __real_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
-                           const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
-                           const uint8_t *aad, size_t aad_length);
-int __wrap_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
-                           const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
-                           const uint8_t *aad, size_t aad_length);
+__typeof__(mq_quic_encrypt) __real_mq_quic_encrypt, __wrap_mq_quic_encrypt;
 
 int __wrap_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context,
                            const uint8_t *plaintext, size_t length, const uint8_t *nonce, size_t nonce_length,
                            const uint8_t *aad, size_t aad_length) {
     static uint8_t frames[65536];
-    sim_side side = sim_alloc_side(SIM_TEST);
-    sim_alloc_side(side);
+    sim_side side = side_now();
     bool is_1rtt = !(aad[0] & 0x80);
     forge.seen[side].packets++;
     if (forge.on_packet) {
@@ -152,16 +172,8 @@ int __wrap_mq_quic_encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ng
 
 /* --- the beginning ---------------------------------------------------------------------------------------------- */
 
-int __real_ngtcp2_conn_client_new_versioned(ngtcp2_conn **conn, const ngtcp2_cid *dcid, const ngtcp2_cid *scid,
-                                            const ngtcp2_path *path, uint32_t version, int callbacks_version,
-                                            const ngtcp2_callbacks *callbacks, int settings_version,
-                                            const ngtcp2_settings *settings, int params_version,
-                                            const ngtcp2_transport_params *params, const ngtcp2_mem *mem, void *user);
-int __wrap_ngtcp2_conn_client_new_versioned(ngtcp2_conn **conn, const ngtcp2_cid *dcid, const ngtcp2_cid *scid,
-                                            const ngtcp2_path *path, uint32_t version, int callbacks_version,
-                                            const ngtcp2_callbacks *callbacks, int settings_version,
-                                            const ngtcp2_settings *settings, int params_version,
-                                            const ngtcp2_transport_params *params, const ngtcp2_mem *mem, void *user);
+__typeof__(ngtcp2_conn_client_new_versioned) __real_ngtcp2_conn_client_new_versioned,
+    __wrap_ngtcp2_conn_client_new_versioned;
 
 int __wrap_ngtcp2_conn_client_new_versioned(ngtcp2_conn **conn, const ngtcp2_cid *dcid, const ngtcp2_cid *scid,
                                             const ngtcp2_path *path, uint32_t version, int callbacks_version,
@@ -176,14 +188,11 @@ int __wrap_ngtcp2_conn_client_new_versioned(ngtcp2_conn **conn, const ngtcp2_cid
                                                    settings_version, settings, params_version, &changed, mem, user);
 }
 
-int __real_wolfSSL_UseALPN(WOLFSSL *ssl, char *names, unsigned length, unsigned char options);
-int __wrap_wolfSSL_UseALPN(WOLFSSL *ssl, char *names, unsigned length, unsigned char options);
+__typeof__(wolfSSL_UseALPN) __real_wolfSSL_UseALPN, __wrap_wolfSSL_UseALPN;
 
 int __wrap_wolfSSL_UseALPN(WOLFSSL *ssl, char *names, unsigned length, unsigned char options) {
     static char other[16];
-    sim_side side = sim_alloc_side(SIM_TEST);
-    sim_alloc_side(side);
-    if (!forge.alpn || side == SIM_PROXY) {
+    if (!forge.alpn || side_now() == SIM_PROXY) {
         return __real_wolfSSL_UseALPN(ssl, names, length, options);
     }
     length = (unsigned)strlen(forge.alpn);
@@ -191,15 +200,12 @@ int __wrap_wolfSSL_UseALPN(WOLFSSL *ssl, char *names, unsigned length, unsigned 
     return length > 0 ? __real_wolfSSL_UseALPN(ssl, other, length, options) : WOLFSSL_SUCCESS;
 }
 
-int __real_wolfSSL_ALPN_GetProtocol(WOLFSSL *ssl, char **name, unsigned short *length);
-int __wrap_wolfSSL_ALPN_GetProtocol(WOLFSSL *ssl, char **name, unsigned short *length);
+__typeof__(wolfSSL_ALPN_GetProtocol) __real_wolfSSL_ALPN_GetProtocol, __wrap_wolfSSL_ALPN_GetProtocol;
 
 /* A client that doesn't care. */
 int __wrap_wolfSSL_ALPN_GetProtocol(WOLFSSL *ssl, char **name, unsigned short *length) {
     static char h3[] = "h3";
-    sim_side side = sim_alloc_side(SIM_TEST);
-    sim_alloc_side(side);
-    if (!forge.alpn || side == SIM_PROXY) {
+    if (!forge.alpn || side_now() == SIM_PROXY) {
         return __real_wolfSSL_ALPN_GetProtocol(ssl, name, length);
     }
     *name = h3;
@@ -207,12 +213,8 @@ int __wrap_wolfSSL_ALPN_GetProtocol(WOLFSSL *ssl, char **name, unsigned short *l
     return WOLFSSL_SUCCESS;
 }
 
-int __real_nghttp3_conn_server_new_versioned(nghttp3_conn **conn, int callbacks_version,
-                                             const nghttp3_callbacks *callbacks, int settings_version,
-                                             const nghttp3_settings *settings, const nghttp3_mem *mem, void *user);
-int __wrap_nghttp3_conn_server_new_versioned(nghttp3_conn **conn, int callbacks_version,
-                                             const nghttp3_callbacks *callbacks, int settings_version,
-                                             const nghttp3_settings *settings, const nghttp3_mem *mem, void *user);
+__typeof__(nghttp3_conn_server_new_versioned) __real_nghttp3_conn_server_new_versioned,
+    __wrap_nghttp3_conn_server_new_versioned;
 
 int __wrap_nghttp3_conn_server_new_versioned(nghttp3_conn **conn, int callbacks_version,
                                              const nghttp3_callbacks *callbacks, int settings_version,

@@ -37,7 +37,9 @@ typedef struct forge_state {
     bool (*make)(void *user, uint8_t *frames, size_t room);
     void *user;
     uint64_t made;
-    uint64_t most; /* 0: any number */
+    uint64_t most;    /* 0: any number */
+    const void *next; /* of forge_next() */
+    size_t next_length;
     /* Both may be NULL. HEADER is what is authenticated only: an Initial's has the token. */
     void (*on_frame)(void *user, sim_side side, const forge_frame *frame);
     void (*on_packet)(void *user, sim_side side, const uint8_t *header, size_t length);
@@ -49,6 +51,11 @@ typedef struct forge_state {
 
 /* Starts anew: nothing seen, nothing to be made. */
 forge_state *forge_begin(void);
+
+/* SIDE's next packet with room has these frames, which are not copied, and PADDING. */
+void forge_next(sim_side side, const void *frames, size_t length);
+/* A raw client sends a datagram of no stream: its packet has room. */
+void forge_carrier(sim_conn *conn);
 
 /* Appends a number (RFC 9000 16), of eight bytes always. */
 void forge_number(sim_bytes *out, uint64_t number);
