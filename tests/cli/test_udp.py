@@ -1,5 +1,7 @@
 """CONNECT-UDP through the program: real sockets to UDP targets, by capsules over HTTP/1.1 and HTTP/2."""
+import ctypes
 import os
+import socket
 
 from harness.context import check, same
 from harness.udp import UdpTarget, UdpTunnel
@@ -63,6 +65,40 @@ def test_only_the_target_is_heard(t):
         pass
     target.send(b"genuine")
     same(tunnel.recv(), b"genuine", "the first that came")
+
+
+def sockets_of(process, kind):
+    """Copies of a process's sockets of a kind: pidfd_getfd(2) takes them, which Python has no function for."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = os.pidfd_open(process)
+    found = []
+    for name in os.listdir(f"/proc/{process}/fd"):
+        if os.readlink(f"/proc/{process}/fd/{name}").startswith("socket:"):
+            copy = libc.syscall(438, handle, int(name), 0)
+            check(copy >= 0, f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
+            found.append(socket.socket(fileno=copy))
+    os.close(handle)
+    wanted = [sock for sock in found if sock.type == kind]
+    for sock in found:
+        if sock not in wanted:
+            sock.close()
+    return wanted
+
+
+def test_nothing_is_fragmented(t):
+    """DF is set on what goes to clients (RFC 9000 14) and to targets (RFC 9298 3.1), without the kernel's own idea of the
+    path's size."""
+    mtu_discover, probe = 10, 3  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
+    port = t.free_port()
+    proxy = t.proxy(listen=[{"address": f"127.0.0.1:{port}", "protocols": ["h3", "http/1.1"]}])
+    target = UdpTarget(t)
+    open_tunnel(t, proxy, target)
+    ours = sockets_of(proxy.pid, socket.SOCK_DGRAM)
+    for sock in ours:
+        t.defer(sock.close)
+        same(sock.getsockopt(socket.IPPROTO_IP, mtu_discover), probe, f"IP_MTU_DISCOVER of {sock.getsockname()}")
+    names = [sock.getsockname()[1] for sock in ours]
+    check(port in names and target.peer[1] in names, f"both sides among {names}")
 
 
 def test_closed_port(t):

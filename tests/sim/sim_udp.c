@@ -75,6 +75,25 @@ static void test_refusals(void **state) {
     }
 }
 
+/* RFC 9297 3.4: a Capsule-Protocol that is no Boolean counts as if it were not there, and RFC 9298 needs none. */
+static void test_capsule_protocol_is_not_needed(void **state) {
+    static const char *const values[] = {"yes", "?0", "?1;x=1, ?1", "\"?1\""};
+    (void)state;
+    for (size_t i = 0; i < SIM_COUNT(values); i++) {
+        const sim_field field = {"capsule-protocol", values[i]};
+        for (size_t k = 0; k < SIM_COUNT(PROTOCOLS); k++) {
+            sim_world *w = sim_world_new(&(sim_setup){.seed = i});
+            sim_conn *c = sim_connect(w, &(sim_client){.alpn = PROTOCOLS[k]});
+            sim_ask ask = {.authority = SIM_ECHO ":1001", .udp = true, .fields = &field, .field_count = 1};
+            sim_tun *t = sim_request(c, &ask);
+            sim_settle(w);
+            hear(t);
+            assert_int_equal(t->datagrams.received, 1);
+            sim_world_close(w);
+        }
+    }
+}
+
 static void set_template(sim_world *w, masque_config *config) {
     int error = masque_config_set_udp_template(config, "https://proxy.example/udp{?target_host,target_port}");
     SIM_CHECK(w, error == 0, "%s", masque_error_name(error));
@@ -450,6 +469,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_capsule_protocol_is_not_needed),
         cmocka_unit_test(test_own_template),
         cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_ipv6_target),
