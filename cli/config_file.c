@@ -1,11 +1,11 @@
 #include "config_file.h"
+#include "files.h"
 
-#include <cyaml/cyaml.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_auth.h"
 #include "yaml_line.h"
 
 /* More would never be asked. */
@@ -23,16 +23,6 @@ typedef struct file_tls {
     char *certificate;
     char *private_key;
 } file_tls;
-
-typedef struct file_preshared {
-    char *name;
-    char *key_file;
-} file_preshared;
-
-typedef struct file_auth {
-    file_preshared *preshared;
-    unsigned preshared_count;
-} file_auth;
 
 typedef struct file_targets {
     char **allow;
@@ -59,7 +49,6 @@ typedef struct file_quic {
     char *migration;
 } file_quic;
 
-/* NULL: the file doesn't name it. Texts, for libcyaml takes 5x for 5. */
 typedef struct file_limits {
 #define MASQUE_X(field, key, standard, least, most) char *field;
     MASQUE_LIMITS(MASQUE_X)
@@ -87,10 +76,6 @@ typedef struct file_root {
     char *drain_timeout;
 } file_root;
 
-#define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
-#define TEXT(key, type, field) CYAML_FIELD_STRING_PTR(key, OPTIONAL, type, field, 1, 4096)
-#define LIST(key, type, field, entry) CYAML_FIELD_SEQUENCE(key, OPTIONAL, type, field, entry, 0, 1024)
-
 static const cyaml_schema_value_t TEXT_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
 
 static const cyaml_schema_field_t LISTENER_FIELDS[] = {
@@ -104,19 +89,6 @@ static const cyaml_schema_value_t LISTENER_ENTRY = {
 static const cyaml_schema_field_t TLS_FIELDS[] = {
     TEXT("certificate", file_tls, certificate),
     TEXT("private-key", file_tls, private_key),
-    CYAML_FIELD_END,
-};
-
-static const cyaml_schema_field_t PRESHARED_FIELDS[] = {
-    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, file_preshared, name, 1, MASQUE_PRESHARED_NAME_MAX),
-    CYAML_FIELD_STRING_PTR("key-file", CYAML_FLAG_POINTER, file_preshared, key_file, 1, 4096),
-    CYAML_FIELD_END,
-};
-static const cyaml_schema_value_t PRESHARED_ENTRY = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_preshared, PRESHARED_FIELDS)};
-
-static const cyaml_schema_field_t AUTH_FIELDS[] = {
-    LIST("preshared", file_auth, preshared, &PRESHARED_ENTRY),
     CYAML_FIELD_END,
 };
 
@@ -163,7 +135,7 @@ static const cyaml_schema_field_t QUIC_FIELDS[] = {
 static const cyaml_schema_field_t ROOT_FIELDS[] = {
     LIST("listen", file_root, listen, &LISTENER_ENTRY),
     CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, file_root, tls, TLS_FIELDS),
-    CYAML_FIELD_MAPPING_PTR("auth", OPTIONAL, file_root, auth, AUTH_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("auth", OPTIONAL, file_root, auth, CONFIG_AUTH_FIELDS),
     CYAML_FIELD_MAPPING_PTR("targets", OPTIONAL, file_root, targets, TARGETS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("dns", OPTIONAL, file_root, dns, DNS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
@@ -177,134 +149,6 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
 };
 
 static const cyaml_schema_value_t ROOT = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, file_root, ROOT_FIELDS)};
-
-/* --- mistakes ------------------------------------------------------------------------ */
-
-typedef struct mqd_reader {
-    mqd_settings *settings;
-    const char *path;
-    const char *text;
-    size_t length;
-    mqd_message *message;
-    char problem[256]; /* libcyaml's first message */
-    char key[256];     /* where, from its backtrace: inner parts come first */
-    unsigned line;     /* of the innermost part */
-} mqd_reader;
-
-/* Adds an outer part in front of the key. */
-static void prepend_key(mqd_reader *reader, const char *part) {
-    char inner[sizeof reader->key];
-    memcpy(inner, reader->key, sizeof inner);
-    bool dot = inner[0] && inner[0] != '[';
-    snprintf(reader->key, sizeof reader->key, "%.60s%s%.180s", part, dot ? "." : "", inner);
-}
-
-static void note_place(mqd_reader *reader, const char *line) {
-    char name[100];
-    unsigned number = 0;
-    const char *at = strstr(line, "(line: ");
-    if (reader->line == 0 && at) {
-        reader->line = (unsigned)strtoul(at + 7, NULL, 10);
-    }
-    if (sscanf(line, " in mapping field '%99[^']'", name) == 1) {
-        prepend_key(reader, name);
-    } else if (sscanf(line, " in sequence entry '%u'", &number) == 1 && number > 0) {
-        snprintf(name, sizeof name, "[%u]", number - 1);
-        prepend_key(reader, name);
-    }
-}
-
-/* libcyaml's log: the problem, "Backtrace:", then places from the inside out. */
-__attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level, void *context, const char *format,
-                                                               va_list arguments) {
-    mqd_reader *reader = context;
-    char line[300];
-    (void)level;
-    vsnprintf(line, sizeof line, format, arguments);
-    line[strcspn(line, "\n")] = 0;
-    const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    if (strncmp(text, "Backtrace", 9) == 0) {
-        return;
-    }
-    if (strncmp(text, "  in ", 5) == 0) {
-        note_place(reader, text);
-    } else if (!reader->problem[0]) {
-        snprintf(reader->problem, sizeof reader->problem, "%.250s", text);
-    }
-}
-
-/* libcyaml names types of C; an operator wants to know what to write. */
-static void translate(const char *problem, char *text, size_t size) {
-    static const struct {
-        const char *theirs;
-        const char *ours;
-        bool keeps_rest;
-    } rows[] = {
-        {"Expecting SEQUENCE", "expected a list, such as [ a, b ]", false},
-        {"Expecting MAPPING", "expected keys with values, such as { key: value }", false},
-        {"Expecting STRING", "expected one value; one that begins with [ needs quotes", false},
-        {"Expecting SCALAR", "expected one value; one that begins with [ needs quotes", false},
-        {"Missing required mapping field: ", "this key is missing: ", true},
-        {"Mapping field already seen: ", "this key is there twice: ", true},
-        {"STRING length <", "is empty", false},
-        {"Insufficient entries", "is empty", false},
-        {"STRING length > ", "is too long; the most is ", true},
-    };
-    snprintf(text, size, "%s", problem);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        size_t length = strlen(rows[i].theirs);
-        if (strncmp(problem, rows[i].theirs, length) == 0) {
-            snprintf(text, size, "%s%s", rows[i].ours, rows[i].keeps_rest ? problem + length : "");
-        }
-    }
-}
-
-static bool complain_of_yaml(mqd_reader *reader, const char *problem) {
-    bool tab = strstr(problem, "cannot start any token") != NULL;
-    say(reader->message, "%.200s:%u: no YAML: %.150s%s", reader->path, yaml_error_line(reader->text, reader->length),
-        problem, tab ? "; a line is indented with spaces, never a tab" : "");
-    return false;
-}
-
-static bool complain_of_syntax(mqd_reader *reader) {
-    static const char unexpected[] = "Unexpected key: ";
-    static const char yaml[] = "libyaml: ";
-    char text[300];
-    if (strncmp(reader->problem, yaml, sizeof yaml - 1) == 0) {
-        return complain_of_yaml(reader, reader->problem + sizeof yaml - 1);
-    }
-    if (strncmp(reader->problem, unexpected, sizeof unexpected - 1) == 0) {
-        char path[512];
-        const char *key = reader->problem + sizeof unexpected - 1;
-        snprintf(path, sizeof path, "%s%s%s", reader->key, reader->key[0] ? "." : "", key);
-        say(reader->message, "%.200s:%u: unknown key “%.100s”; masqueproxyd(8) lists the keys there are", reader->path,
-            yaml_line_of(reader->text, reader->length, path), path);
-        return false;
-    }
-    /* What is missing is said of the last key that was there: its mapping is meant. */
-    char *last = strncmp(reader->problem, "Missing", 7) == 0 ? strrchr(reader->key, '.') : NULL;
-    if (last) {
-        *last = 0;
-    }
-    translate(reader->problem, text, sizeof text);
-    say(reader->message, "%.200s:%u: %s%.100s%s%.150s", reader->path, reader->line ? reader->line : 1,
-        reader->key[0] ? "“" : "", reader->key, reader->key[0] ? "”: " : "", text);
-    return false;
-}
-
-/* "FILE:LINE: “KEY”" */
-static mqd_message place_of(const mqd_reader *reader, const char *key) {
-    mqd_message place;
-    say(&place, "%.200s:%u: “%.60s”", reader->path, yaml_line_of(reader->text, reader->length, key), key);
-    return place;
-}
-
-/* Puts the place of KEY in front of what reader->message says. */
-static bool complain_of(mqd_reader *reader, const char *key) {
-    mqd_message inner = *reader->message;
-    say(reader->message, "%s: %.200s", place_of(reader, key).text, inner.text);
-    return false;
-}
 
 /* --- taking over --------------------------------------------------------------------- */
 
@@ -322,7 +166,7 @@ static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsig
             snprintf(key, sizeof key, "listen[%u].protocols[%u]", index, i);
             say(reader->message, "“%.40s” is no protocol of this version; expected h3, h2 or http/1.1",
                 entry->protocols[i]);
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
     }
     return true;
@@ -337,22 +181,8 @@ static bool take_listeners(mqd_reader *reader, const file_root *root) {
             return false;
         }
         if (!settings_add_listener(reader->settings, root->listen[i].address, protocols, reader->message)) {
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
-    }
-    return true;
-}
-
-static bool take_preshared(mqd_reader *reader, const file_auth *auth) {
-    for (unsigned i = 0; auth && i < auth->preshared_count; i++) {
-        const file_preshared *entry = &auth->preshared[i];
-        char key[64];
-        snprintf(key, sizeof key, "auth.preshared[%u].name", i);
-        if (!settings_add_preshared(reader->settings, entry->name, reader->message)) {
-            return complain_of(reader, key);
-        }
-        snprintf(key, sizeof key, "auth.preshared[%u].key-file", i);
-        settings_set_key_file(reader->settings, entry->key_file, place_of(reader, key).text);
     }
     return true;
 }
@@ -362,7 +192,7 @@ static bool take_rules(mqd_reader *reader, char *const *texts, unsigned count, b
         char key[64];
         snprintf(key, sizeof key, "targets.%s[%u]", allow ? "allow" : "deny", i);
         if (!settings_add_rule(reader->settings, allow, texts[i], reader->message)) {
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
     }
     return true;
@@ -381,7 +211,7 @@ static bool take_dns(mqd_reader *reader, const file_dns *dns) {
             say(reader->message,
                 "“%.60s” can't be used; expected at most %d servers such as 9.9.9.9 or [2620:fe::fe]:53", text,
                 NAME_SERVERS_MAX);
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%s", at ? "," : "", text);
@@ -402,11 +232,11 @@ static bool take_limit(mqd_reader *reader, const char *name, const char *text) {
     }
     snprintf(key, sizeof key, "limits.%s", name);
     if (!parse_whole_number(text, &value, reader->message)) {
-        return complain_of(reader, key);
+        return config_complain_of(reader, key);
     }
     if (masque_limits_set(&reader->settings->limits, name, value, &least, &most) != 0) {
         say(reader->message, "must be %llu to %llu", (unsigned long long)least, (unsigned long long)most);
-        return complain_of(reader, key);
+        return config_complain_of(reader, key);
     }
     return true;
 }
@@ -423,20 +253,20 @@ static bool take_limits(mqd_reader *reader, const file_limits *limits) {
         say(reader->message, "is too small for %llu tunnels-per-connection; expected %llu or more",
             (unsigned long long)all->tunnels_per_connection_max,
             (unsigned long long)all->tunnels_per_connection_max * MASQUE_TUNNEL_SHARE_MIN);
-        return complain_of(reader, "limits.connection-buffer");
+        return config_complain_of(reader, "limits.connection-buffer");
     }
     return valid;
 }
 
 static bool take_log(mqd_reader *reader, const file_log *log) {
     if (log && log->level && !settings_set_log_level(reader->settings, log->level, reader->message)) {
-        return complain_of(reader, "log.level");
+        return config_complain_of(reader, "log.level");
     }
     if (log && log->format) {
         bool json = strcmp(log->format, "json") == 0;
         if (!json && strcmp(log->format, "text") != 0) {
             say(reader->message, "“%.40s” is no log format; expected text or json", log->format);
-            return complain_of(reader, "log.format");
+            return config_complain_of(reader, "log.format");
         }
         reader->settings->log_format = json ? LOG_JSON : LOG_TEXT;
     }
@@ -459,23 +289,25 @@ static bool take_workers(mqd_reader *reader, const char *text) {
 static bool take_process(mqd_reader *reader, const file_root *root) {
     mqd_settings *settings = reader->settings;
     if (root->tls && root->tls->certificate) {
-        settings_set_file(&settings->certificate, root->tls->certificate, place_of(reader, "tls.certificate").text);
+        settings_set_file(&settings->certificate, root->tls->certificate,
+                          config_place_of(reader, "tls.certificate").text);
     }
     if (root->tls && root->tls->private_key) {
-        settings_set_file(&settings->private_key, root->tls->private_key, place_of(reader, "tls.private-key").text);
+        settings_set_file(&settings->private_key, root->tls->private_key,
+                          config_place_of(reader, "tls.private-key").text);
     }
     if (root->user) {
         settings_set_text(&settings->user, root->user);
-        settings_set_text(&settings->user_place, place_of(reader, "user").text);
+        settings_set_text(&settings->user_place, config_place_of(reader, "user").text);
     }
     if (root->udp_template) {
         settings_set_text(&settings->udp_template, root->udp_template);
     }
     if (!take_workers(reader, root->workers)) {
-        return complain_of(reader, "workers");
+        return config_complain_of(reader, "workers");
     }
     if (root->drain_timeout && !parse_duration(root->drain_timeout, &settings->drain_timeout_ms, reader->message)) {
-        return complain_of(reader, "drain-timeout");
+        return config_complain_of(reader, "drain-timeout");
     }
     return true;
 }
@@ -487,7 +319,7 @@ static bool take_quic_keys(mqd_reader *reader, const file_quic *quic) {
         uint64_t id;
         snprintf(key, sizeof key, "quic.keys[%u].id", i);
         if (!parse_whole_number(quic->keys[i].id, &id, reader->message)) {
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
         bool known = id > MASQUE_QUIC_KEY_ID_MAX || i == QUIC_KEYS_MAX;
         for (size_t k = 0; k < settings->quic_key_count; k++) {
@@ -496,28 +328,14 @@ static bool take_quic_keys(mqd_reader *reader, const file_quic *quic) {
         if (known) {
             say(reader->message, "expected at most %d keys, each with another id of 0 to %d", QUIC_KEYS_MAX,
                 MASQUE_QUIC_KEY_ID_MAX);
-            return complain_of(reader, key);
+            return config_complain_of(reader, key);
         }
         quic_key *added = &settings->quic_keys[settings->quic_key_count++];
         added->id = (unsigned)id;
         snprintf(key, sizeof key, "quic.keys[%u].key-file", i);
-        settings_set_file(&added->file, quic->keys[i].key_file, place_of(reader, key).text);
+        settings_set_file(&added->file, quic->keys[i].key_file, config_place_of(reader, key).text);
     }
     return true;
-}
-
-/* VALUE is one of two words; *SECOND says which. */
-static bool take_word(mqd_reader *reader, const char *key, const char *value, const char *const words[2],
-                      bool *second) {
-    if (!value) {
-        return true;
-    }
-    *second = strcmp(value, words[1]) == 0;
-    if (*second || strcmp(value, words[0]) == 0) {
-        return true;
-    }
-    say(reader->message, "“%.40s” is neither %s nor %s", value, words[0], words[1]);
-    return complain_of(reader, key);
 }
 
 static bool take_quic(mqd_reader *reader, const file_quic *quic) {
@@ -532,10 +350,10 @@ static bool take_quic(mqd_reader *reader, const file_quic *quic) {
     if (quic->server_number &&
         (!parse_whole_number(quic->server_number, &number, reader->message) || number > MASQUE_SERVER_NUMBER_MAX)) {
         say(reader->message, "must be 0 to %u", MASQUE_SERVER_NUMBER_MAX);
-        return complain_of(reader, "quic.server-number");
+        return config_complain_of(reader, "quic.server-number");
     }
-    if (!take_word(reader, "quic.congestion", quic->congestion, congestions, &bbr) ||
-        !take_word(reader, "quic.migration", quic->migration, truths, &settings->migration)) {
+    if (!config_take_word(reader, "quic.congestion", quic->congestion, congestions, &bbr) ||
+        !config_take_word(reader, "quic.migration", quic->migration, truths, &settings->migration)) {
         return false;
     }
     settings->server_number = (uint32_t)number;
@@ -545,7 +363,7 @@ static bool take_quic(mqd_reader *reader, const file_quic *quic) {
 
 static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
-    return take_listeners(reader, root) && take_process(reader, root) && take_preshared(reader, root->auth) &&
+    return take_listeners(reader, root) && take_process(reader, root) && config_take_auth(reader, root->auth) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
            take_dns(reader, root->dns) && take_quic(reader, root->quic) && take_limits(reader, root->limits) &&
@@ -566,7 +384,7 @@ bool config_file_parse(mqd_settings *settings, const char *path, const char *tex
                        mqd_message *message) {
     mqd_reader reader = {.settings = settings, .path = path, .text = text, .length = length, .message = message};
     const cyaml_config_t config = {
-        .log_level = CYAML_LOG_ERROR, .log_fn = on_cyaml_log, .log_ctx = &reader, .mem_fn = cyaml_mem};
+        .log_level = CYAML_LOG_ERROR, .log_fn = config_on_cyaml_log, .log_ctx = &reader, .mem_fn = cyaml_mem};
     file_root *root = NULL;
     cyaml_err_t error = cyaml_load_data((const uint8_t *)text, length, &config, &ROOT, (cyaml_data_t **)&root, NULL);
     bool valid;
@@ -574,7 +392,7 @@ bool config_file_parse(mqd_settings *settings, const char *path, const char *tex
         if (!reader.problem[0]) {
             snprintf(reader.problem, sizeof reader.problem, "%s", cyaml_strerror(error));
         }
-        valid = complain_of_syntax(&reader);
+        valid = config_complain_of_syntax(&reader);
     } else {
         valid = (!root || take_all(&reader, root)) && is_one_document(&reader);
     }

@@ -24,6 +24,7 @@ typedef struct mqd_program {
     char **arguments;
     log_options log;
     uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH];
+    spent_store *tokens; /* that were shown */
     masque_config *config;
     mqd_listeners listeners;
     mqd_handover *handovers; /* one for each worker */
@@ -96,6 +97,9 @@ static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) 
         {"workers", now->workers == next->workers},
         {"dns", same_text(now->dns_servers, next->dns_servers)},
         {"log", now->log_level == next->log_level && now->log_format == next->log_format},
+        {"auth.spent-tokens", same_text(now->spent.file, next->spent.file) &&
+                                  same_text(now->spent.redis_url, next->spent.redis_url) &&
+                                  now->spent.most == next->spent.most},
         {"user", same_text(now->user, next->user)},
     };
     char changed[64] = "";
@@ -127,7 +131,7 @@ static void on_hangup(uv_signal_t *signal, int number) {
     service_notify("RELOADING=1");
     masque_config *config = NULL;
     if (read_settings(program, &next, &message) == OPTIONS_RUN && service_user_exists(&next, &message)) {
-        config = proxy_config_new(&next, program->ticket_key, &message);
+        config = proxy_config_new(&next, program->ticket_key, program->tokens, &message);
     }
     if (!config) {
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
@@ -273,6 +277,10 @@ static void warn_of_unreadable(const mqd_program *program) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         warn_if_unreadable(program, settings->preshared[i].file.path);
     }
+    for (size_t i = 0; i < settings->token_key_count; i++) {
+        warn_if_unreadable(program, settings->token_keys[i].private_key.path);
+        warn_if_unreadable(program, settings->token_keys[i].redemption_secret.path);
+    }
 }
 
 static bool start(mqd_program *program, mqd_message *message) {
@@ -280,7 +288,7 @@ static bool start(mqd_program *program, mqd_message *message) {
     program->worker_count = settings->workers;
     if (!listeners_open(&program->listeners, settings, program->worker_count, message) ||
         (settings->quickstart && !quickstart_start_origin(settings, message)) ||
-        !service_drop_privileges(settings, message)) {
+        !service_drop_privileges(settings, message) || !spent_store_open(program->tokens, settings, message)) {
         return false;
     }
     watch_signals(program);
@@ -293,6 +301,10 @@ static void clean_up(mqd_program *program) {
     }
     for (unsigned i = 0; i < program->worker_count; i++) {
         handover_free(&program->handovers[i]);
+    }
+    spent_store_free(program->tokens);
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        verdicts_free(&program->workers[i].verdicts);
     }
     free(program->handovers);
     masque_config_release(program->config);
@@ -335,7 +347,9 @@ int main(int count, char **arguments) {
     }
     program.log = (log_options){.level = program.settings.log_level, .format = program.settings.log_format};
     system_random(NULL, program.ticket_key, sizeof program.ticket_key);
-    program.config = proxy_config_new(&program.settings, program.ticket_key, &message);
+    program.tokens = spent_store_new(&program.settings, &program.log, &message);
+    program.config =
+        program.tokens ? proxy_config_new(&program.settings, program.ticket_key, program.tokens, &message) : NULL;
     if (!program.config) {
         return fail(&message);
     }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "certificates.h"
+#include "files.h"
+#include "private_tokens.h"
 #include "socket.h"
 
 void system_random(void *context, uint8_t *buffer, size_t size) {
@@ -19,13 +21,6 @@ void system_random(void *context, uint8_t *buffer, size_t size) {
         }
         buffer += count;
         size -= (size_t)count;
-    }
-}
-
-static void forget(char *secret, size_t length) {
-    if (secret) {
-        explicit_bzero(secret, length);
-        free(secret);
     }
 }
 
@@ -43,6 +38,14 @@ static char *read_named(const mqd_file *file, size_t *length, mqd_message *messa
     return text;
 }
 
+static char *read_named_secret(const mqd_file *file, size_t *length, mqd_message *message) {
+    char *text = read_secret_file(file->path, length, message);
+    if (!text) {
+        complain_of(file, message);
+    }
+    return text;
+}
+
 static bool add_certificate(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     size_t chain_length = 0;
     size_t key_length = 0;
@@ -54,14 +57,14 @@ static bool add_certificate(masque_config *config, const mqd_settings *settings,
         return false;
     }
     char *chain = read_named(&settings->certificate, &chain_length, message);
-    char *key = chain ? read_named(&settings->private_key, &key_length, message) : NULL;
+    char *key = chain ? read_named_secret(&settings->private_key, &key_length, message) : NULL;
     int error = key ? masque_config_set_certificate(config, chain, chain_length, key, key_length) : 0;
     bool done = key && !error;
     if (error) {
         say(message, "%s", masque_error_text(error));
     }
     free(chain);
-    forget(key, key_length);
+    forget_secret(key, key_length);
     return done;
 }
 
@@ -78,13 +81,6 @@ bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message
     return expired;
 }
 
-/* A key file holds the key and at most one line end. */
-static bool is_one_line(const char *text, size_t length) {
-    size_t line = strcspn(text, "\r\n");
-    size_t end = line + strspn(text + line, "\r");
-    return end + (end < length && text[end] == '\n') == length;
-}
-
 /* What is wrong with a key that the library refused; nothing of the key itself. */
 static void explain_key(const char *text, size_t length, char *why, size_t size) {
     size_t line = strcspn(text, "\r\n");
@@ -99,7 +95,7 @@ static void explain_key(const char *text, size_t length, char *why, size_t size)
 
 static bool add_key(masque_config *config, const preshared_key *key, mqd_message *message) {
     size_t length = 0;
-    char *text = key->value ? strdup(key->value) : read_named(&key->file, &length, message);
+    char *text = key->value ? strdup(key->value) : read_named_secret(&key->file, &length, message);
     if (!text) {
         return false;
     }
@@ -114,7 +110,7 @@ static bool add_key(masque_config *config, const preshared_key *key, mqd_message
             key->value ? "environment" : key->file.place, key->value ? "MASQUE_PRESHARED_KEY" : key->file.path,
             MASQUE_PRESHARED_KEY_MIN, MASQUE_PRESHARED_KEY_MAX, why);
     }
-    forget(text, length);
+    forget_secret(text, length);
     return error == 0;
 }
 
@@ -141,7 +137,7 @@ static bool read_secret(const char *text, size_t length, uint8_t secret[MASQUE_Q
 static bool add_quic_key(masque_config *config, const quic_key *key, mqd_message *message) {
     uint8_t secret[MASQUE_QUIC_KEY_LENGTH];
     size_t length = 0;
-    char *text = read_named(&key->file, &length, message);
+    char *text = read_named_secret(&key->file, &length, message);
     if (!text) {
         return false;
     }
@@ -152,7 +148,7 @@ static bool add_quic_key(masque_config *config, const quic_key *key, mqd_message
         say(message, "%.200s: no key in %.150s; expected 64 hexadecimal digits, as `openssl rand -hex 32` makes them",
             key->file.place, key->file.path);
     }
-    forget(text, length);
+    forget_secret(text, length);
     explicit_bzero(secret, sizeof secret);
     return good;
 }
@@ -211,7 +207,8 @@ static void add_own_addresses(masque_config *config, const mqd_settings *setting
 static bool seal(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     int error = masque_config_seal(config);
     if (error == MASQUE_ERR_NO_AUTH) {
-        say(message, "nobody could authenticate: give auth.preshared in the configuration file, --preshared-key-file, "
+        say(message, "nobody could authenticate: give auth.preshared or auth.private-token in the configuration file, "
+                     "--preshared-key-file, "
                      "or MASQUE_PRESHARED_KEY in the environment");
     } else if (error) {
         const mqd_file *file = error == MASQUE_ERR_CERTIFICATE ? &settings->certificate : &settings->private_key;
@@ -221,7 +218,7 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
 }
 
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
-                                mqd_message *message) {
+                                spent_store *tokens, mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     masque_config *config = masque_config_new(&runtime);
     if (!config) {
@@ -235,7 +232,8 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     }
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
-        !set_quic(config, settings, message) || !seal(config, settings, message)) {
+        !private_tokens_add(config, settings, tokens, message) || !set_quic(config, settings, message) ||
+        !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

@@ -6,6 +6,7 @@
 #define CLI_PROXY_CONFIG_H
 
 #include "settings.h"
+#include "spent/store.h"
 
 /* The runtime's random source; the host's kernel. */
 void system_random(void *context, uint8_t *buffer, size_t size);
@@ -14,9 +15,9 @@ void system_random(void *context, uint8_t *buffer, size_t size);
    client will refuse it. */
 bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message);
 
-/* TICKET_KEY is the process's, so that a reload keeps sessions. NULL with MESSAGE
-   set. The caller releases the result. */
+/* TICKET_KEY is the process's, so that a reload keeps sessions, and so is TOKENS, which outlives the result. NULL with
+   MESSAGE set. The caller releases the result. */
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
-                                mqd_message *message);
+                                spent_store *tokens, mqd_message *message);
 
 #endif

@@ -1,4 +1,5 @@
 #include "quickstart.h"
+#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,16 +1,10 @@
 #include "settings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* Keys and certificates are small; a larger file is a mistake. */
-#define FILE_MAX (4u << 20)
+#include <time.h>
 
 void say(mqd_message *message, const char *format, ...) {
     va_list arguments;
@@ -38,6 +32,7 @@ void settings_init(mqd_settings *settings) {
     masque_limits_init(&settings->limits);
     settings->log_level = MASQUE_LOG_INFO;
     settings->drain_timeout_ms = 30000;
+    settings->spent.most = SPENT_TOKENS_DEFAULT;
 }
 
 void settings_set_file(mqd_file *file, const char *path, const char *place) {
@@ -50,6 +45,16 @@ static void free_file(mqd_file *file) {
     free(file->place);
 }
 
+static void free_token_key(token_key *key) {
+    free(key->place);
+    free(key->issuer);
+    free(key->origin);
+    free(key->public_key);
+    free_file(&key->private_key);
+    free(key->redemption_context);
+    free_file(&key->redemption_secret);
+}
+
 void settings_free(mqd_settings *settings) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         preshared_key *key = &settings->preshared[i];
@@ -60,6 +65,12 @@ void settings_free(mqd_settings *settings) {
         free_file(&key->file);
         free(key->value);
     }
+    for (size_t i = 0; i < settings->token_key_count; i++) {
+        free_token_key(&settings->token_keys[i]);
+    }
+    free(settings->spent.file);
+    free(settings->spent.redis_url);
+    free(settings->spent.place);
     for (size_t i = 0; i < settings->quic_key_count; i++) {
         free_file(&settings->quic_keys[i].file);
     }
@@ -199,38 +210,21 @@ bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *messa
     return false;
 }
 
-static char *read_descriptor(int fd, size_t size, size_t *length) {
-    char *bytes = must_have(malloc(size + 1));
-    *length = 0;
-    while (*length < size) {
-        ssize_t count = read(fd, bytes + *length, size - *length);
-        if (count <= 0) {
-            break;
+bool parse_time(const char *text, masque_unix_time *time, mqd_message *message) {
+    static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"};
+    uint64_t seconds;
+    if (parse_whole_number(text, &seconds, message)) {
+        *time = (masque_unix_time)seconds;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        struct tm parts = {0};
+        const char *end = strptime(text, formats[i], &parts);
+        if (end && *end == 0) {
+            *time = timegm(&parts);
+            return true;
         }
-        *length += (size_t)count;
     }
-    bytes[*length] = 0;
-    return bytes;
-}
-
-char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        bool elsewhere = errno == ENOENT && path[0] != '/' && path[0] != 0;
-        say(message, "can't read %.300s: %s%s", path[0] ? path : "a file without a name", strerror(errno),
-            elsewhere ? " (relative to the working directory)" : "");
-        if (fd >= 0) {
-            close(fd);
-        }
-        return NULL;
-    }
-    char *bytes = NULL;
-    if (!S_ISREG(status.st_mode) || status.st_size > (off_t)FILE_MAX) {
-        say(message, "%.300s is not a regular file of at most %u MiB", path, FILE_MAX >> 20);
-    } else {
-        bytes = read_descriptor(fd, (size_t)status.st_size, length);
-    }
-    close(fd);
-    return bytes;
+    say(message, "“%.40s” is no time; expected 2026-12-01, 2026-12-01T08:00:00Z, or seconds since 1970", text);
+    return false;
 }

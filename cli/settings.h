@@ -13,6 +13,8 @@
 #define WORKERS_MAX 256
 #define MESSAGE_MAX 512
 #define QUIC_KEYS_MAX 3
+#define TOKEN_KEYS_MAX 64
+#define SPENT_TOKENS_DEFAULT 10000000u
 /* What a listener serves unless told. */
 #define PROTOCOLS_DEFAULT (MASQUE_PROTOCOL_ALL | MASQUE_PROTOCOL_H3)
 
@@ -38,6 +40,28 @@ typedef struct preshared_key {
     char *value; /* instead of a file: from the environment; wiped after use */
 } preshared_key;
 
+/* A key of an issuer of Privacy Pass tokens, and what its tokens are to be made for. */
+typedef struct token_key {
+    char *place; /* "p.yaml:4: “auth.private-token[0]”" */
+    char *issuer;
+    char *origin; /* NULL: any */
+    char *public_key;
+    mqd_file private_key;     /* type 1 only */
+    char *redemption_context; /* Base64 */
+    mqd_file redemption_secret;
+    uint64_t redemption_period_ms; /* with the secret */
+    masque_unix_time not_before;   /* 0: no bound */
+    masque_unix_time not_after;
+} token_key;
+
+/* Where tokens that were shown are noted. */
+typedef struct spent_settings {
+    char *file; /* NULL: in memory alone */
+    char *redis_url;
+    char *place;   /* of either */
+    uint64_t most; /* tokens at a time */
+} spent_settings;
+
 typedef struct quic_key {
     unsigned id;
     mqd_file file;
@@ -55,6 +79,10 @@ typedef struct mqd_settings {
     mqd_file private_key;
     preshared_key preshared[PRESHARED_MAX];
     size_t preshared_count;
+    token_key token_keys[TOKEN_KEYS_MAX];
+    size_t token_key_count;
+    spent_settings spent;
+    bool challenge; /* 407 for a request without credentials */
     masque_target_rule *rules;
     size_t rule_count;
     quic_key quic_keys[QUIC_KEYS_MAX];
@@ -96,13 +124,13 @@ bool parse_whole_number(const char *text, uint64_t *value, mqd_message *message)
 /* "30s", "500ms", "2m", "1h", or a number of seconds. */
 bool parse_duration(const char *text, uint64_t *milliseconds, mqd_message *message);
 
+/* "2026-12-01", "2026-12-01T08:00:00Z", or seconds since 1970; all UTC. */
+bool parse_time(const char *text, masque_unix_time *time, mqd_message *message);
+
 /* "192.0.2.1:443", "[2001:db8::1]:443" or ":443" (every address). */
 bool parse_endpoint(const char *text, masque_address *address, mqd_message *message);
 
 /* Fills MESSAGE as printf does. */
 __attribute__((format(printf, 2, 3))) void say(mqd_message *message, const char *format, ...);
-
-/* The whole file as a zero-ended text of *LENGTH bytes, or NULL with MESSAGE set. To be freed. */
-char *read_whole_file(const char *path, size_t *length, mqd_message *message);
 
 #endif

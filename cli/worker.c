@@ -154,7 +154,7 @@ static void act(mqd_worker *worker, const masque_event *event) {
         client_event(event);
         break;
     case MASQUE_EVENT_AUTHORIZE:
-        break; /* no method of this program is slow */
+        break; /* the store of spent tokens knows since it was asked */
     case MASQUE_EVENT_RESOLVE:
         resolver_ask(worker->resolver, event->tunnel, event->text);
         break;
@@ -265,6 +265,19 @@ static void on_handed(uv_async_t *async) {
     worker_run(worker);
 }
 
+static void on_judged(uv_async_t *async) {
+    mqd_worker *worker = async->data;
+    size_t count;
+    masque_time now = worker_now(worker);
+    mqd_verdict *verdicts = verdicts_take(&worker->verdicts, &count);
+    for (size_t i = 0; i < count; i++) {
+        /* Its tunnel may be gone, which is no fault. */
+        masque_authorized(worker->engine, verdicts[i].tunnel, verdicts[i].verdict, now);
+    }
+    free(verdicts);
+    worker_run(worker);
+}
+
 static void command(mqd_worker *worker, masque_config *config, bool drain, bool stop_now) {
     uv_mutex_lock(&worker->lock);
     if (config) {
@@ -293,6 +306,7 @@ void worker_stop(mqd_worker *worker) {
 
 static void run_thread(void *argument) {
     mqd_worker *worker = argument;
+    verdicts_set_own(&worker->verdicts);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     atomic_store(&worker->done, true);
     uv_async_send(worker->tell_done);
@@ -317,6 +331,7 @@ static bool init_engine(mqd_worker *worker, const worker_setup *setup, mqd_messa
 static void init_handles(mqd_worker *worker) {
     uv_async_init(&worker->loop, &worker->wake, on_wake);
     uv_async_init(&worker->loop, &worker->handed, on_handed);
+    uv_async_init(&worker->loop, &worker->judged, on_judged);
     uv_prepare_init(&worker->loop, &worker->before_poll);
     uv_timer_init(&worker->loop, &worker->deadline);
     uv_timer_init(&worker->loop, &worker->pause);
@@ -357,7 +372,7 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
     worker->server_number = setup->server_number;
     worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     atomic_init(&worker->done, false);
-    if (uv_loop_init(&worker->loop) != 0 || uv_mutex_init(&worker->lock) != 0) {
+    if (uv_loop_init(&worker->loop) != 0 || uv_mutex_init(&worker->lock) != 0 || !verdicts_init(&worker->verdicts)) {
         say(message, "worker %u can't start: no event loop", setup->number);
         return false;
     }
@@ -367,6 +382,7 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
         return false;
     }
     handover_attach(&worker->handovers[worker->number], &worker->handed);
+    verdicts_attach(&worker->verdicts, &worker->judged);
     if (uv_thread_create(&worker->thread, run_thread, worker) != 0) {
         say(message, "worker %u can't start: no thread", setup->number);
         return false;
@@ -390,6 +406,7 @@ static void close_handle(uv_handle_t *handle, void *context) {
 void worker_join(mqd_worker *worker) {
     uv_thread_join(&worker->thread);
     handover_attach(&worker->handovers[worker->number], NULL);
+    verdicts_attach(&worker->verdicts, NULL);
     resolver_del(worker->resolver);
     uv_walk(&worker->loop, close_handle, NULL);
     uv_run(&worker->loop, UV_RUN_DEFAULT);

@@ -17,6 +17,7 @@
 #include "handover.h"
 #include "log.h"
 #include "settings.h"
+#include "verdicts.h"
 
 typedef struct mqd_worker mqd_worker;
 typedef struct mqd_resolver mqd_resolver;
@@ -69,6 +70,8 @@ struct mqd_worker {
     size_t worker_count;
     uint32_t server_number;
     uv_async_t handed; /* something is in ours */
+    mqd_verdicts verdicts;
+    uv_async_t judged; /* something is in them */
     int spare_fd;      /* given up to be able to refuse when descriptors run out */
     log_options log;
     bool draining;

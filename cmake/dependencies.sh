@@ -216,7 +216,7 @@ build_wolfssl() {
         --disable-examples --disable-crypttests --enable-quic --enable-tls13 $assembly --enable-sp=yes \
         --enable-alpn --enable-sni --enable-session-ticket --enable-earlydata --enable-rpk --enable-opensslextra \
         --enable-hkdf --enable-curve25519 --enable-mlkem --enable-pqc-hybrids --enable-certgen --enable-keygen \
-        --enable-certext --enable-altcertchains --enable-crl --enable-keying-material --enable-aesctr \
+        --enable-certext --enable-altcertchains --enable-crl --enable-keying-material --enable-aesctr --enable-compkey \
         CFLAGS='-O2 -g -fPIC' CPPFLAGS='-DHAVE_AES_ECB -DWOLFSSL_PUBLIC_MP -DWOLFSSL_ALT_NAMES -DWOLFSSL_IP_ALT_NAME'
     make -j"$jobs"
     make install

@@ -1,4 +1,5 @@
 #include "options.h"
+#include "files.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -90,7 +91,7 @@ static bool set_key(probe_options *options, const char *key, mqd_message *messag
 
 static bool take_key_file(probe_options *options, const char *value, mqd_message *message) {
     size_t length;
-    char *key = read_whole_file(value, &length, message);
+    char *key = read_secret_file(value, &length, message);
     bool good = key && set_key(options, key, message);
     if (key) {
         explicit_bzero(key, length);

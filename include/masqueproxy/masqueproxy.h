@@ -24,6 +24,7 @@
  *   auth.h     authentication methods                       policy.h   allowed targets
  *   config.h   configuration                                engine.h   the proxy
  *   quic.h     UDP packets for HTTP/3                       client.h   the client of a proxy
+ *   base64.h   Base64
  *   privacy_pass.h  Privacy Pass tokens                     version.h  versions
  */
 #ifndef MASQUE_MASQUEPROXY_H
@@ -31,6 +32,7 @@
 
 #include <masqueproxy/auth.h>
 #include <masqueproxy/base.h>
+#include <masqueproxy/base64.h>
 #include <masqueproxy/client.h>
 #include <masqueproxy/config.h>
 #include <masqueproxy/engine.h>

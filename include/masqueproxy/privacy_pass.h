@@ -23,8 +23,12 @@ extern "C" {
 
 /* RFC 9578 8.2. */
 typedef enum masque_token_type {
+    MASQUE_TOKEN_VOPRF = 0x0001,    /* VOPRF(P-384, SHA-384): whoever checks tokens needs the issuer's private key */
     MASQUE_TOKEN_BLIND_RSA = 0x0002 /* Blind RSA with 2,048 bits, for anybody who knows the public key */
 } masque_token_type;
+
+#define MASQUE_VOPRF_PUBLIC_LENGTH 49  /* a compressed point */
+#define MASQUE_VOPRF_PRIVATE_LENGTH 48 /* a scalar, big-endian */
 
 /* Seconds since 1970, UTC. */
 typedef int64_t masque_unix_time;
@@ -33,7 +37,8 @@ typedef int64_t masque_unix_time;
 typedef struct masque_spent_token {
     masque_tunnel_id tunnel; /* for masque_authorized() */
     uint8_t id[32];          /* hash of key ID and nonce: the same for every spelling of one token, for no other one */
-    uint32_t key;            /* the key's place in the order of masque_token_origin_add_key(), from 0 */
+    uint8_t key_id[32];      /* of the key that it was made with (RFC 9578 5.5 and 6.5) */
+    uint32_t key;            /* that key's place in the order of masque_token_origin_add_key(), from 0 */
     masque_unix_time not_after; /* of the key: then the token may be forgotten; 0: never */
 } masque_spent_token;
 
@@ -65,9 +70,11 @@ typedef struct masque_token_key {
     const uint8_t *redemption_bytes; /* MASQUE_REDEMPTION_LENGTH; of ROTATING a secret that a fleet shares */
     uint32_t redemption_period;      /* ROTATING: seconds, at least 1 */
     masque_token_type type;
-    /* As the issuer's directory gives it, decoded: SubjectPublicKeyInfo with id-RSASSA-PSS (RFC 9578 6.5). */
+    /* As the issuer's directory gives it, decoded: of Blind RSA SubjectPublicKeyInfo with id-RSASSA-PSS (RFC 9578 6.5),
+       of VOPRF MASQUE_VOPRF_PUBLIC_LENGTH bytes (5.5). */
     const uint8_t *bytes;
     size_t length;
+    const uint8_t *private_bytes; /* VOPRF: MASQUE_VOPRF_PRIVATE_LENGTH bytes; copied, and wiped in the end */
     /* When tokens of it are taken; 0: no such bound. */
     masque_unix_time not_before;
     masque_unix_time not_after;
@@ -83,7 +90,8 @@ MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
 
 /* KEY is copied. Before a method is made of ORIGIN; MASQUE_ERR_STATE: too late. MASQUE_ERR_INVALID: another type, no
    issuer, a text longer than 65,535 bytes, a redemption context without its bytes or period, bytes that are no such
-   key or one of another length than 2,048 bits, or one that is there already with the same challenge.
+   key, an RSA key of another length than 2,048 bits, private bytes that are none or another key's, or a key that is
+   there already with the same challenge.
    MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
 MASQUE_EXTERN int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *key);
 

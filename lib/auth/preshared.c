@@ -75,7 +75,7 @@ masque_verdict mq_preshared_check(void *context, const masque_auth_request *requ
     }
     unsigned fitting = 0;
     for (size_t i = 0; i < preshared->count; i++) {
-        fitting |= mq_secret_same(digest, preshared->keys[i].digest);
+        fitting |= mq_secret_same(digest, preshared->keys[i].digest, sizeof digest);
     }
     return fitting ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
 }

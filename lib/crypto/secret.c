@@ -14,9 +14,9 @@ int mq_secret_digest(uint8_t digest[MQ_SECRET_DIGEST_LENGTH], const uint8_t key[
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
-bool mq_secret_same(const uint8_t a[MQ_SECRET_DIGEST_LENGTH], const uint8_t b[MQ_SECRET_DIGEST_LENGTH]) {
+bool mq_secret_same(const uint8_t *a, const uint8_t *b, size_t length) {
     volatile uint8_t difference = 0;
-    for (size_t i = 0; i < MQ_SECRET_DIGEST_LENGTH; i++) {
+    for (size_t i = 0; i < length; i++) {
         difference = (uint8_t)(difference | (a[i] ^ b[i]));
     }
     return difference == 0;

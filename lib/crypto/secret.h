@@ -13,7 +13,7 @@
 int mq_secret_digest(uint8_t digest[MQ_SECRET_DIGEST_LENGTH], const uint8_t key[MQ_SECRET_DIGEST_LENGTH],
                      const void *text, size_t length);
 
-/* The time doesn't depend on the bytes. */
-bool mq_secret_same(const uint8_t a[MQ_SECRET_DIGEST_LENGTH], const uint8_t b[MQ_SECRET_DIGEST_LENGTH]);
+/* The time depends on LENGTH alone. */
+bool mq_secret_same(const uint8_t *a, const uint8_t *b, size_t length);
 
 #endif

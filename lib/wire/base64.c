@@ -1,4 +1,4 @@
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 /* Beside its six bits: the alphabet that a character is of when it is not of both; of none: both of them. A text in
    which both come together is bad. */
@@ -74,7 +74,7 @@ static const uint8_t VALUES[256] = {['A'] = FLAGS ^ 0,
                                     ['-'] = FLAGS ^ FOR_URLS ^ 62,
                                     ['_'] = FLAGS ^ FOR_URLS ^ 63};
 
-bool mq_base64_decode(uint8_t *bytes, size_t capacity, size_t *length, const char *text, size_t text_length) {
+bool masque_base64_decode(uint8_t *bytes, size_t capacity, size_t *length, const char *text, size_t text_length) {
     uint32_t bits = 0;
     unsigned count = 0; /* of bits that wait */
     unsigned flags = 0;
@@ -101,7 +101,7 @@ bool mq_base64_decode(uint8_t *bytes, size_t capacity, size_t *length, const cha
     return flags != FLAGS && (bits & ((1u << count) - 1)) == 0;
 }
 
-void mq_base64_encode(char *text, const uint8_t *bytes, size_t length) {
+void masque_base64_encode(char *text, const uint8_t *bytes, size_t length) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (size_t i = 0; i < length; i += 3) {
         size_t left = length - i;

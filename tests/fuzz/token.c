@@ -7,14 +7,14 @@
 #include "auth/privacypass/token.h"
 #include "crypto/rsa_key.h"
 #include "fuzz.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 static void check_credential(const char *text, size_t length) {
-    char credential[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 7] = "token=";
+    char credential[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 7] = "token=";
     mq_token token, again;
     if (mq_token_read(&token, text, length)) {
         FUZZ_REQUIRE(token.length == (token.type == MQ_TOKEN_VOPRF ? 146u : 354u));
-        mq_base64_encode(credential + 6, token.bytes, token.length);
+        masque_base64_encode(credential + 6, token.bytes, token.length);
         FUZZ_REQUIRE(mq_token_read(&again, credential, strlen(credential)));
         FUZZ_REQUIRE(again.length == token.length && memcmp(again.bytes, token.bytes, token.length) == 0);
     }

@@ -4,7 +4,7 @@
  */
 #include "harness/suite.h"
 #include "support/issuer.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 #define ISSUER "issuer.example"
 #define ORIGIN "proxy.test"
@@ -94,10 +94,10 @@ static void close_world(sim_world *w, proxy *p) {
     support_issuer_free(&p->issuer);
 }
 
-static void new_token(const proxy *p, char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1]) {
+static void new_token(const proxy *p, char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1]) {
     uint8_t token[MQ_PRIVATE_TOKEN_MAX];
     support_token(&p->issuer, ISSUER, ORIGIN, NULL, token);
-    mq_base64_encode(text, token, sizeof token);
+    masque_base64_encode(text, token, sizeof token);
 }
 
 /* A request with TEXT of the PrivateToken scheme; its answer's status, and what 200 is called there. */
@@ -126,7 +126,7 @@ static void test_once(void **state) {
     (void)state;
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
         proxy p;
-        char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
+        char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
         sim_world *w = open_world(&p);
         new_token(&p, text);
         snprintf(credential, sizeof credential, "PrivateToken token=\"%s\"", text);
@@ -156,7 +156,7 @@ static void test_store_is_gone(void **state) {
     (void)state;
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
         proxy p;
-        char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
+        char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
         sim_world *w = open_world(&p);
         p.spent.answer = MASQUE_AUTH_UNAVAILABLE;
         new_token(&p, text);

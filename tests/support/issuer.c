@@ -6,7 +6,7 @@
 
 #include "crypto/blind_rsa.h"
 #include "crypto/digest.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 #define PEM_MAX 4096u
 
@@ -32,7 +32,7 @@ mq_rsa_key *support_rsa_key(const masque_allocator *allocator, const char *pem, 
             base64[count++] = pem[i];
         }
     }
-    need(mq_base64_decode(der, sizeof der, &der_length, base64, count), "no PEM");
+    need(masque_base64_decode(der, sizeof der, &der_length, base64, count), "no PEM");
     need(mq_rsa_private_new(&key, allocator, der, der_length) == 0, "no private key");
     return key;
 }

@@ -8,7 +8,7 @@
 #include "crypto/secret.h"
 #include "support/issuer.h"
 #include "vectors.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 #define NOW 1800000000
 
@@ -82,15 +82,15 @@ static masque_verdict show_text(const world *w, const char *credential) {
 }
 
 static masque_verdict show(const world *w, const uint8_t *token, size_t length) {
-    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 16] = "token=";
-    mq_base64_encode(text + 6, token, length);
+    char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 16] = "token=";
+    masque_base64_encode(text + 6, token, length);
     return show_text(w, text);
 }
 
 static void test_once(void **state) {
     world w;
     uint8_t token[MQ_PRIVATE_TOKEN_MAX];
-    char base64[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], text[sizeof base64 + 64];
+    char base64[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], text[sizeof base64 + 64];
     (void)state;
     open_world(&w, "a.example,b.example");
     open_origin(&w);
@@ -100,7 +100,7 @@ static void test_once(void **state) {
     assert_int_equal(w.host.last.key, 0);
     assert_int_equal(show(&w, token, sizeof token), MASQUE_AUTH_DENY);
     /* The same in other clothes is the same. */
-    mq_base64_encode(base64, token, sizeof token);
+    masque_base64_encode(base64, token, sizeof token);
     snprintf(text, sizeof text, "x=1, TOKEN = \"%s\",y=2", base64);
     assert_int_equal(show_text(&w, text), MASQUE_AUTH_DENY);
     assert_int_equal(w.host.asked, 3);

@@ -5,7 +5,7 @@
 
 #include "auth/privacypass/token.h"
 #include "unit.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 /* A token of TYPE and LENGTH bytes as text. */
 static void make(char *text, uint16_t type, size_t length) {
@@ -15,7 +15,7 @@ static void make(char *text, uint16_t type, size_t length) {
     }
     bytes[0] = (uint8_t)(type >> 8);
     bytes[1] = (uint8_t)type;
-    mq_base64_encode(text, bytes, length);
+    masque_base64_encode(text, bytes, length);
 }
 
 static bool reads(mq_token *token, const char *before, const char *text, const char *behind) {
@@ -31,7 +31,7 @@ static bool reads(mq_token *token, const char *before, const char *text, const c
 
 static void test_lengths(void **state) {
     static const size_t lengths[][2] = {{MQ_TOKEN_VOPRF, 146}, {MQ_TOKEN_BLIND_RSA, 354}};
-    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX + 16) + 1];
+    char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX + 16) + 1];
     mq_token token;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -92,7 +92,7 @@ static const spelling SPELLINGS[] = {
 
 /* What clients write and what they don't; in every case the bytes are the same. */
 static void test_spellings(void **state) {
-    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
+    char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
     mq_token plain, token;
     (void)state;
     for (unsigned type = 1; type <= 2; type++) {
@@ -113,7 +113,7 @@ static void test_spellings(void **state) {
 
 /* The other alphabet, without padding; but no bits to spare: RFC 4648 3.5. */
 static void test_alphabets(void **state) {
-    char text[MQ_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
+    char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1];
     mq_token plain, token;
     (void)state;
     make(text, MQ_TOKEN_VOPRF, 146);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "unit.h"
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 typedef struct row {
     const char *text;
@@ -51,29 +51,29 @@ static void test_rows(void **state) {
         const row *r = &ROWS[i];
         uint8_t bytes[16];
         size_t length;
-        bool good = mq_base64_decode(bytes, sizeof bytes, &length, r->text, strlen(r->text));
+        bool good = masque_base64_decode(bytes, sizeof bytes, &length, r->text, strlen(r->text));
         if (good != (r->bytes != NULL) || (good && (length != r->length || memcmp(bytes, r->bytes, length) != 0))) {
             fail_msg("'%s'", r->text);
         }
         if (good && r->length > 0) {
-            assert_false(mq_base64_decode(bytes, r->length - 1, &length, r->text, strlen(r->text)));
-            assert_true(mq_base64_decode(bytes, r->length, &length, r->text, strlen(r->text)));
+            assert_false(masque_base64_decode(bytes, r->length - 1, &length, r->text, strlen(r->text)));
+            assert_true(masque_base64_decode(bytes, r->length, &length, r->text, strlen(r->text)));
         }
     }
 }
 
 static void test_there_and_back(void **state) {
     uint8_t bytes[256], back[256];
-    char text[MQ_BASE64_LENGTH(256) + 1];
+    char text[MASQUE_BASE64_LENGTH(256) + 1];
     size_t got;
     (void)state;
     for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (uint8_t)(i * 167);
     }
     for (size_t length = 0; length <= sizeof bytes; length++) {
-        mq_base64_encode(text, bytes, length);
-        assert_int_equal(strlen(text), MQ_BASE64_LENGTH(length));
-        assert_true(mq_base64_decode(back, sizeof back, &got, text, strlen(text)));
+        masque_base64_encode(text, bytes, length);
+        assert_int_equal(strlen(text), MASQUE_BASE64_LENGTH(length));
+        assert_true(masque_base64_decode(back, sizeof back, &got, text, strlen(text)));
         assert_int_equal(got, length);
         assert_memory_equal(back, bytes, length);
     }

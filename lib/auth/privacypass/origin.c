@@ -7,6 +7,7 @@
 #include "crypto/blind_rsa.h"
 #include "crypto/digest.h"
 #include "crypto/secret.h"
+#include "crypto/voprf.h"
 
 #define TEXT_MAX 65535u
 
@@ -16,7 +17,9 @@ typedef struct origin_key {
     masque_redemption redemption;
     uint8_t redemption_bytes[MASQUE_REDEMPTION_LENGTH];
     uint32_t redemption_period;
-    mq_rsa_key *rsa;
+    masque_token_type type;
+    mq_rsa_key *rsa;        /* Blind RSA's */
+    mq_voprf_private voprf; /* VOPRF's */
     uint8_t id[MQ_TOKEN_DIGEST];
     masque_unix_time not_before;
     masque_unix_time not_after;
@@ -91,17 +94,35 @@ static bool has_key(const masque_token_origin *origin, const origin_key *key) {
 static bool is_well_formed(const masque_token_key *given, const char *info) {
     size_t issuer = given->issuer ? strnlen(given->issuer, TEXT_MAX + 1) : 0;
     bool rotates = given->redemption == MASQUE_REDEMPTION_ROTATING;
-    return given->type == MASQUE_TOKEN_BLIND_RSA && issuer > 0 && issuer <= TEXT_MAX &&
-           strnlen(info, TEXT_MAX + 1) <= TEXT_MAX && (!rotates || given->redemption_period > 0) &&
+    return (given->type == MASQUE_TOKEN_BLIND_RSA || given->type == MASQUE_TOKEN_VOPRF) && issuer > 0 &&
+           issuer <= TEXT_MAX && strnlen(info, TEXT_MAX + 1) <= TEXT_MAX &&
+           (!rotates || given->redemption_period > 0) &&
            (given->redemption == MASQUE_REDEMPTION_NONE || given->redemption_bytes);
+}
+
+static int take_rsa(origin_key *key, const masque_allocator *allocator, const masque_token_key *given) {
+    int error = mq_rsa_public_new(&key->rsa, allocator, given->bytes, given->length);
+    bool fits = !error && mq_rsa_length(key->rsa) == MQ_TOKEN_AUTHENTICATOR_RSA;
+    return error || fits ? error : MASQUE_ERR_INVALID;
+}
+
+static int take_voprf(origin_key *key, const masque_token_key *given) {
+    if (given->length != MQ_P384_POINT || !given->private_bytes) {
+        return MASQUE_ERR_INVALID;
+    }
+    int error = mq_voprf_private_init(&key->voprf, given->private_bytes);
+    bool fits = !error && memcmp(key->voprf.public.bytes, given->bytes, MQ_P384_POINT) == 0;
+    return error || fits ? error : MASQUE_ERR_INVALID;
 }
 
 /* KEY is to be freed also after an error. */
 static int copy_key(const masque_allocator *allocator, origin_key *key, const masque_token_key *given,
                     const char *info) {
     const mq_piece piece = {.bytes = given->bytes, .length = given->length};
-    *key =
-        (origin_key){.redemption = given->redemption, .not_before = given->not_before, .not_after = given->not_after};
+    *key = (origin_key){.type = given->type,
+                        .redemption = given->redemption,
+                        .not_before = given->not_before,
+                        .not_after = given->not_after};
     if (given->redemption != MASQUE_REDEMPTION_NONE) {
         memcpy(key->redemption_bytes, given->redemption_bytes, sizeof key->redemption_bytes);
     }
@@ -114,9 +135,10 @@ static int copy_key(const masque_allocator *allocator, origin_key *key, const ma
         return MASQUE_ERR_NO_MEMORY;
     }
     int error = mq_sha256(key->id, &piece, 1);
-    error = error ? error : mq_rsa_public_new(&key->rsa, allocator, given->bytes, given->length);
-    bool fits = !error && mq_rsa_length(key->rsa) == MQ_TOKEN_AUTHENTICATOR_RSA;
-    return error || fits ? error : MASQUE_ERR_INVALID;
+    if (error) {
+        return error;
+    }
+    return given->type == MASQUE_TOKEN_VOPRF ? take_voprf(key, given) : take_rsa(key, allocator, given);
 }
 
 int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *given) {
@@ -177,7 +199,7 @@ static int check_challenge(const origin_key *key, const mq_token *token, masque_
         if (error) {
             return error;
         }
-        if (mq_secret_same(digest, mq_token_challenge_digest_of(token))) {
+        if (mq_secret_same(digest, mq_token_challenge_digest_of(token), sizeof digest)) {
             return 0;
         }
     }
@@ -186,14 +208,26 @@ static int check_challenge(const origin_key *key, const mq_token *token, masque_
 
 /* --- tokens -------------------------------------------------------------------------------------- */
 
+static int check_voprf(const origin_key *key, const mq_token *token) {
+    uint8_t output[MQ_VOPRF_OUTPUT];
+    int error = mq_voprf_evaluate(&key->voprf, token->bytes, MQ_TOKEN_INPUT, output);
+    bool good = !error && mq_secret_same(output, mq_token_authenticator(token), sizeof output);
+    return error || good ? error : MASQUE_ERR_INVALID;
+}
+
+static int check_authenticator(const origin_key *key, const mq_token *token) {
+    return key->type == MASQUE_TOKEN_VOPRF
+               ? check_voprf(key, token)
+               : mq_blind_rsa_verify(key->rsa, token->bytes, MQ_TOKEN_INPUT, mq_token_authenticator(token));
+}
+
 static int check_with(const origin_key *key, const mq_token *token, masque_unix_time now) {
     bool in_time = now >= key->not_before && (key->not_after == 0 || now <= key->not_after);
-    if (token->type != MQ_TOKEN_BLIND_RSA || !in_time ||
-        memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
+    if (token->type != key->type || !in_time || memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
         return MASQUE_ERR_INVALID;
     }
     int error = check_challenge(key, token, now);
-    return error ? error : mq_blind_rsa_verify(key->rsa, token->bytes, MQ_TOKEN_INPUT, mq_token_authenticator(token));
+    return error ? error : check_authenticator(key, token);
 }
 
 static masque_verdict spend(const masque_token_origin *origin, size_t index, const mq_token *token,
@@ -201,6 +235,7 @@ static masque_verdict spend(const masque_token_origin *origin, size_t index, con
     masque_spent_token spent = {.tunnel = tunnel, .key = (uint32_t)index, .not_after = origin->keys[index].not_after};
     const mq_piece pieces[] = {{.bytes = mq_token_key_id(token), .length = MQ_TOKEN_DIGEST},
                                {.bytes = mq_token_nonce(token), .length = MQ_TOKEN_NONCE}};
+    memcpy(spent.key_id, mq_token_key_id(token), sizeof spent.key_id);
     if (mq_sha256(spent.id, pieces, 2)) {
         return MASQUE_AUTH_UNAVAILABLE;
     }

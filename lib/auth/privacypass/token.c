@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wire/base64.h"
+#include <masqueproxy/base64.h>
 
 /* --- parameters (RFC 9110 11.2, 5.6.2 to 5.6.4)
  * ----------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static bool is_token(const param *p) {
 
 static bool decode(mq_token *token, const param *p) {
     if (p->value_length > VALUE_MAX ||
-        !mq_base64_decode(token->bytes, sizeof token->bytes, &token->length, p->value, p->value_length) ||
+        !masque_base64_decode(token->bytes, sizeof token->bytes, &token->length, p->value, p->value_length) ||
         token->length < 2) {
         return false;
     }

@@ -1,0 +1,198 @@
+#include "config_auth.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REDEMPTION_PERIOD_MIN_MS 60000u
+
+struct file_preshared {
+    char *name;
+    char *key_file;
+};
+
+struct file_private_token {
+    char *issuer;
+    char *public_key;
+    char *private_key_file;
+    char *origin;
+    char *redemption_context;
+    char *redemption_secret_file;
+    char *redemption_period;
+    char *not_before;
+    char *not_after;
+};
+
+struct file_spent_tokens {
+    char *store;
+    char *file;
+    char *url;
+    char *most;
+};
+
+static const cyaml_schema_field_t PRESHARED_FIELDS[] = {
+    NEEDED("name", file_preshared, name, MASQUE_PRESHARED_NAME_MAX),
+    NEEDED("key-file", file_preshared, key_file, 4096),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t PRESHARED_ENTRY = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_preshared, PRESHARED_FIELDS)};
+
+static const cyaml_schema_field_t PRIVATE_TOKEN_FIELDS[] = {
+    NEEDED("issuer", file_private_token, issuer, 255),
+    NEEDED("public-key", file_private_token, public_key, 4096),
+    TEXT("private-key-file", file_private_token, private_key_file),
+    TEXT("origin", file_private_token, origin),
+    TEXT("redemption-context", file_private_token, redemption_context),
+    TEXT("redemption-secret-file", file_private_token, redemption_secret_file),
+    TEXT("redemption-period", file_private_token, redemption_period),
+    TEXT("not-before", file_private_token, not_before),
+    TEXT("not-after", file_private_token, not_after),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t PRIVATE_TOKEN_ENTRY = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_private_token, PRIVATE_TOKEN_FIELDS)};
+
+static const cyaml_schema_field_t SPENT_TOKENS_FIELDS[] = {
+    TEXT("store", file_spent_tokens, store),
+    TEXT("file", file_spent_tokens, file),
+    TEXT("url", file_spent_tokens, url),
+    TEXT("most", file_spent_tokens, most),
+    CYAML_FIELD_END,
+};
+
+const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
+    TEXT("challenge", file_auth, challenge),
+    LIST("preshared", file_auth, preshared, &PRESHARED_ENTRY),
+    LIST("private-token", file_auth, private_token, &PRIVATE_TOKEN_ENTRY),
+    CYAML_FIELD_MAPPING_PTR("spent-tokens", OPTIONAL, file_auth, spent_tokens, SPENT_TOKENS_FIELDS),
+    CYAML_FIELD_END,
+};
+
+static bool take_preshared(mqd_reader *reader, const file_auth *auth) {
+    for (unsigned i = 0; i < auth->preshared_count; i++) {
+        const file_preshared *entry = &auth->preshared[i];
+        char key[64];
+        snprintf(key, sizeof key, "auth.preshared[%u].name", i);
+        if (!settings_add_preshared(reader->settings, entry->name, reader->message)) {
+            return config_complain_of(reader, key);
+        }
+        snprintf(key, sizeof key, "auth.preshared[%u].key-file", i);
+        settings_set_key_file(reader->settings, entry->key_file, config_place_of(reader, key).text);
+    }
+    return true;
+}
+
+/* --- private-token -------------------------------------------------------------------------------------------- */
+
+/* "auth.private-token[2].FIELD" */
+typedef struct token_name {
+    char text[80];
+} token_name;
+
+static token_name name_of(unsigned index, const char *field) {
+    token_name name;
+    snprintf(name.text, sizeof name.text, "auth.private-token[%u].%s", index, field);
+    return name;
+}
+
+static bool take_redemption(mqd_reader *reader, const file_private_token *entry, unsigned index, token_key *key) {
+    mqd_message *message = reader->message;
+    token_name secret = name_of(index, "redemption-secret-file");
+    token_name period = name_of(index, "redemption-period");
+    settings_set_text(&key->redemption_context, entry->redemption_context);
+    if (entry->redemption_secret_file) {
+        settings_set_file(&key->redemption_secret, entry->redemption_secret_file,
+                          config_place_of(reader, secret.text).text);
+    }
+    if (entry->redemption_context && entry->redemption_secret_file) {
+        say(message, "a redemption-context stands beside it; give one of both");
+        return config_complain_of(reader, secret.text);
+    }
+    if (!entry->redemption_period != !entry->redemption_secret_file) {
+        say(message, "redemption-secret-file and redemption-period go together: contexts are made of the secret, a new "
+                     "one each period");
+        return config_complain_of(reader, entry->redemption_period ? period.text : secret.text);
+    }
+    if (entry->redemption_period && !parse_duration(entry->redemption_period, &key->redemption_period_ms, message)) {
+        return config_complain_of(reader, period.text);
+    }
+    if (entry->redemption_period && key->redemption_period_ms < REDEMPTION_PERIOD_MIN_MS) {
+        say(message, "must be 1m or more: a token is to be fetched and shown within two periods");
+        return config_complain_of(reader, period.text);
+    }
+    return true;
+}
+
+static bool take_bounds(mqd_reader *reader, const file_private_token *entry, unsigned index, token_key *key) {
+    if (entry->not_before && !parse_time(entry->not_before, &key->not_before, reader->message)) {
+        return config_complain_of(reader, name_of(index, "not-before").text);
+    }
+    if (entry->not_after && !parse_time(entry->not_after, &key->not_after, reader->message)) {
+        return config_complain_of(reader, name_of(index, "not-after").text);
+    }
+    if (key->not_after && key->not_after <= key->not_before) {
+        say(reader->message, "must be behind not-before");
+        return config_complain_of(reader, name_of(index, "not-after").text);
+    }
+    return true;
+}
+
+static bool take_private_tokens(mqd_reader *reader, const file_auth *auth) {
+    for (unsigned i = 0; i < auth->private_token_count; i++) {
+        const file_private_token *entry = &auth->private_token[i];
+        if (i == TOKEN_KEYS_MAX) {
+            say(reader->message, "more than %d keys", TOKEN_KEYS_MAX);
+            return config_complain_of(reader, name_of(i, "issuer").text);
+        }
+        token_key *key = &reader->settings->token_keys[reader->settings->token_key_count++];
+        settings_set_text(&key->place, config_place_of(reader, name_of(i, "public-key").text).text);
+        settings_set_text(&key->issuer, entry->issuer);
+        settings_set_text(&key->origin, entry->origin);
+        settings_set_text(&key->public_key, entry->public_key);
+        if (entry->private_key_file) {
+            settings_set_file(&key->private_key, entry->private_key_file,
+                              config_place_of(reader, name_of(i, "private-key-file").text).text);
+        }
+        if (!take_redemption(reader, entry, i, key) || !take_bounds(reader, entry, i, key)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_spent_tokens(mqd_reader *reader, const file_spent_tokens *spent) {
+    static const char *const stores[2] = {"memory", "redis"};
+    mqd_settings *settings = reader->settings;
+    bool redis = false;
+    if (!spent) {
+        return true;
+    }
+    if (!config_take_word(reader, "auth.spent-tokens.store", spent->store, stores, &redis)) {
+        return false;
+    }
+    const char *wrong = redis ? (spent->file ? "file" : NULL) : spent->url ? "url" : NULL;
+    if (wrong || (redis && !spent->url)) {
+        char key[64];
+        snprintf(key, sizeof key, "auth.spent-tokens.%s", wrong ? wrong : "store");
+        say(reader->message, "a store in memory may have a file, one in redis needs a url such as redis://host:6379");
+        return config_complain_of(reader, key);
+    }
+    if (spent->most &&
+        (!parse_whole_number(spent->most, &settings->spent.most, reader->message) || settings->spent.most == 0)) {
+        say(reader->message, "expected the number of tokens that are kept at a time, such as 10000000");
+        return config_complain_of(reader, "auth.spent-tokens.most");
+    }
+    settings_set_text(&settings->spent.file, spent->file);
+    settings_set_text(&settings->spent.redis_url, spent->url);
+    settings_set_text(&settings->spent.place,
+                      config_place_of(reader, redis ? "auth.spent-tokens.url" : "auth.spent-tokens.file").text);
+    return true;
+}
+
+bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
+    static const char *const truths[2] = {"false", "true"};
+    return !auth ||
+           (config_take_word(reader, "auth.challenge", auth->challenge, truths, &reader->settings->challenge) &&
+            take_preshared(reader, auth) && take_private_tokens(reader, auth) &&
+            take_spent_tokens(reader, auth->spent_tokens));
+}

@@ -1,0 +1,28 @@
+/*
+ * config_auth.h: the section `auth` of the configuration file.
+ */
+#ifndef CLI_CONFIG_AUTH_H
+#define CLI_CONFIG_AUTH_H
+
+#include "config_reader.h"
+
+typedef struct file_preshared file_preshared;
+typedef struct file_private_token file_private_token;
+typedef struct file_spent_tokens file_spent_tokens;
+
+/* As the file has it; texts that it does not have are NULL. */
+typedef struct file_auth {
+    char *challenge;
+    file_preshared *preshared;
+    unsigned preshared_count;
+    file_private_token *private_token;
+    unsigned private_token_count;
+    file_spent_tokens *spent_tokens;
+} file_auth;
+
+extern const cyaml_schema_field_t CONFIG_AUTH_FIELDS[];
+
+/* AUTH may be NULL. False with the message set. */
+bool config_take_auth(mqd_reader *reader, const file_auth *auth);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * files.h: whole small files: certificates, keys, configurations.
+ */
+#ifndef CLI_FILES_H
+#define CLI_FILES_H
+
+#include "settings.h"
+
+/* The whole file as a zero-ended text of *LENGTH bytes, or NULL with MESSAGE set. To be freed. */
+char *read_whole_file(const char *path, size_t *length, mqd_message *message);
+
+/* The same for a secret, to be given to forget_secret(). A file that everybody may read, or that others than its owner
+   may write, is refused. */
+char *read_secret_file(const char *path, size_t *length, mqd_message *message);
+
+/* Wipes and frees. SECRET may be NULL. */
+void forget_secret(char *secret, size_t length);
+
+/* One line, and at most its end behind it? */
+bool is_one_line(const char *text, size_t length);
+
+#endif

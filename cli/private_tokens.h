@@ -1,0 +1,13 @@
+/*
+ * private_tokens.h: from settings to the library's origin of Privacy Pass.
+ */
+#ifndef CLI_PRIVATE_TOKENS_H
+#define CLI_PRIVATE_TOKENS_H
+
+#include "settings.h"
+#include "spent/store.h"
+
+/* Makes the keys of SETTINGS a method of CONFIG, if there are any. False with MESSAGE set. */
+bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store, mqd_message *message);
+
+#endif
