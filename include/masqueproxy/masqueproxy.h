@@ -25,7 +25,8 @@
  *   config.h   configuration                                engine.h   the proxy
  *   quic.h     UDP packets for HTTP/3                       client.h   the client of a proxy
  *   base64.h   Base64
- *   privacy_pass.h  Privacy Pass tokens                     version.h  versions
+ *   privacy_pass.h  Privacy Pass tokens, their origin       version.h  versions
+ *   token_issuer.h  their issuer                            token_client.h  who gets them
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
@@ -40,6 +41,8 @@
 #include <masqueproxy/policy.h>
 #include <masqueproxy/privacy_pass.h>
 #include <masqueproxy/quic.h>
+#include <masqueproxy/token_client.h>
+#include <masqueproxy/token_issuer.h>
 #include <masqueproxy/version.h>
 
 #endif /* MASQUE_MASQUEPROXY_H */

@@ -17,11 +17,9 @@ static void need(bool holds, const char *what) {
     }
 }
 
-mq_rsa_key *support_rsa_key(const masque_allocator *allocator, const char *pem, size_t length) {
+size_t support_pem(uint8_t *der, size_t capacity, const char *pem, size_t length) {
     char base64[PEM_MAX];
-    uint8_t der[PEM_MAX];
     size_t count = 0, der_length;
-    mq_rsa_key *key;
     for (size_t i = 0; i < length; i++) {
         if (pem[i] == '-') { /* a line at both ends */
             while (i + 1 < length && pem[i + 1] != '\n') {
@@ -32,7 +30,14 @@ mq_rsa_key *support_rsa_key(const masque_allocator *allocator, const char *pem, 
             base64[count++] = pem[i];
         }
     }
-    need(masque_base64_decode(der, sizeof der, &der_length, base64, count), "no PEM");
+    need(masque_base64_decode(der, capacity, &der_length, base64, count), "no PEM");
+    return der_length;
+}
+
+mq_rsa_key *support_rsa_key(const masque_allocator *allocator, const char *pem, size_t length) {
+    uint8_t der[PEM_MAX];
+    size_t der_length = support_pem(der, sizeof der, pem, length);
+    mq_rsa_key *key;
     need(mq_rsa_private_new(&key, allocator, der, der_length) == 0, "no private key");
     return key;
 }

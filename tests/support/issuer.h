@@ -15,6 +15,9 @@ typedef struct support_issuer {
     size_t spki_length;
 } support_issuer;
 
+/* What is in PEM; returns its length, and aborts when there is none. */
+size_t support_pem(uint8_t *der, size_t capacity, const char *pem, size_t length);
+
 /* The private key in PEM; aborts when there is none. */
 mq_rsa_key *support_rsa_key(const masque_allocator *allocator, const char *pem, size_t length);
 
