@@ -56,11 +56,11 @@ static bool add_key(masque_token_origin *origin, const token_key *key, mqd_messa
     uint8_t redemption[MASQUE_REDEMPTION_LENGTH];
     size_t length = 0;
     masque_token_key given = {.issuer = key->issuer,
-                                  .origin_info = key->origin,
-                                  .type = MASQUE_TOKEN_BLIND_RSA,
-                                  .bytes = bytes,
-                                  .not_before = key->not_before,
-                                  .not_after = key->not_after};
+                              .origin_info = key->origin,
+                              .type = MASQUE_TOKEN_BLIND_RSA,
+                              .bytes = bytes,
+                              .not_before = key->not_before,
+                              .not_after = key->not_after};
     bool decoded = masque_base64_decode(bytes, sizeof bytes, &length, key->public_key, strlen(key->public_key));
     given.length = length;
     if (!read_redemption(key, &given, redemption, message)) {

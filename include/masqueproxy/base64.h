@@ -1,6 +1,6 @@
 /*
- * masqueproxy/base64.h: Base64 (RFC 4648 4 and 5), which the credentials of Privacy Pass and Basic come in, and the keys
- * in an issuer's directory. Any threads.
+ * masqueproxy/base64.h: Base64 (RFC 4648 4 and 5), which the credentials of Privacy Pass and Basic come in, and the
+ * keys in an issuer's directory. Any threads.
  */
 #ifndef MASQUE_BASE64_H
 #define MASQUE_BASE64_H

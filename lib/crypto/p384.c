@@ -21,15 +21,11 @@ static const uint8_t ORDER[FIELD] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0
                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                      0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf, 0x58, 0x1a, 0x0d, 0xb2,
                                      0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73};
-/* Of the curve y^2 = x^3 + A x + B with A = -3, and of the map with Z = -12 (RFC 9380 8.3): B / -A, and B / (Z A). */
+/* Of the curve y^2 = x^3 + A x + B with A = -3: B / -A. */
 static const uint8_t B_BY_3[FIELD] = {0xe6, 0x65, 0xba, 0x8d, 0x4b, 0x6a, 0x4d, 0x4c, 0x32, 0xda, 0x01, 0xce,
                                       0xa1, 0x52, 0xb9, 0xb3, 0x08, 0x09, 0xde, 0xcf, 0xaa, 0x2b, 0x15, 0xb0,
                                       0xab, 0xb1, 0x58, 0x2f, 0xc5, 0x5b, 0xd7, 0xc8, 0x42, 0x1c, 0xbd, 0xd9,
                                       0x2e, 0x0f, 0x9b, 0x34, 0x63, 0x81, 0xed, 0xa5, 0x46, 0xa4, 0x0e, 0x4f};
-static const uint8_t B_BY_36[FIELD] = {0x53, 0x33, 0x24, 0xe1, 0x1b, 0x9e, 0x31, 0x1b, 0xae, 0xe7, 0x80, 0x26,
-                                       0x8d, 0x71, 0x8f, 0x79, 0x96, 0x00, 0xd2, 0x91, 0x4e, 0x2e, 0x41, 0xce,
-                                       0xb8, 0xf9, 0x72, 0x03, 0xfb, 0x1c, 0xfc, 0xa5, 0xc5, 0x82, 0x65, 0x27,
-                                       0x2e, 0x81, 0x4c, 0xef, 0x08, 0x4a, 0xd3, 0xce, 0x05, 0xe3, 0x01, 0x31};
 
 /* --- numbers ------------------------------------------------------------------------------------------------------ */
 
@@ -248,54 +244,94 @@ int mq_p384_hash_to_scalar(mq_p384_scalar *out, const mq_piece *message, size_t 
     return error ? error : is_zero(out->bytes) ? MASQUE_ERR_INVALID : 0;
 }
 
-/* The first x of the simplified SWU map (RFC 9380 6.6.2), where TV1 is Z u^2. */
-static int first_x(mp_int *x, mp_int *tv1, mp_int *p) {
-    mp_int t;
-    int code = mp_init(&t);
-    THEN(code, mp_sqrmod(tv1, p, &t));
-    THEN(code, mp_addmod(&t, tv1, p, &t));
-    if (!code && mp_iszero(&t)) {
-        return read_number(x, B_BY_36, sizeof B_BY_36);
-    }
-    THEN(code, mp_invmod(&t, p, &t));
-    THEN(code, mp_add_d(&t, 1, &t));
-    THEN(code, read_number(x, B_BY_3, sizeof B_BY_3));
-    return THEN(code, mp_mulmod(x, &t, p, x));
+/* One of the two numbers that are mapped (RFC 9380 6.6.2). */
+typedef struct mapping {
+    mp_int u;
+    mp_int tv1; /* Z u^2 */
+    mp_int tv2; /* tv1^2 + tv1; then what inverts it */
+    mp_int x;
+    mp_int y;
+} mapping;
+
+static int begin_map(mapping *m, const uint8_t *wide, mp_int *p) {
+    int code = read_number(&m->u, wide, WIDE);
+    THEN(code, mp_init_multi(&m->tv1, &m->tv2, &m->x, &m->y, NULL, NULL));
+    THEN(code, mp_mod(&m->u, p, &m->u));
+    THEN(code, mp_sqrmod(&m->u, p, &m->tv1));
+    THEN(code, mp_mul_d(&m->tv1, 12, &m->tv1));
+    THEN(code, mp_mod(&m->tv1, p, &m->tv1));
+    THEN(code, mp_submod(p, &m->tv1, p, &m->tv1)); /* Z is -12 */
+    THEN(code, mp_sqrmod(&m->tv1, p, &m->tv2));
+    return THEN(code, mp_addmod(&m->tv2, &m->tv1, p, &m->tv2));
 }
 
-/* map_to_curve. */
-static int map(ecc_point *out, const uint8_t *wide) {
-    mp_int u, tv1, p;
-    memset(out, 0, sizeof *out);
-    int code = read_number(&u, wide, WIDE);
-    THEN(code, read_number(&p, PRIME, sizeof PRIME));
-    THEN(code, mp_init_multi(out->x, out->y, out->z, &tv1, NULL, NULL));
-    THEN(code, mp_mod(&u, &p, &u));
-    THEN(code, mp_sqrmod(&u, &p, &tv1));
-    THEN(code, mp_mul_d(&tv1, 12, &tv1));
-    THEN(code, mp_mod(&tv1, &p, &tv1));
-    THEN(code, mp_submod(&p, &tv1, &p, &tv1)); /* Z is -12 */
-    THEN(code, first_x(out->x, &tv1, &p));
-    THEN(code, mp_set(out->z, 1));
-    if (!code && !solve(out->x, mp_isodd(&u), out->y)) {
-        code = mp_mulmod(out->x, &tv1, &p, out->x);
-        code = code ? code : solve(out->x, mp_isodd(&u), out->y) ? 0 : MP_VAL;
+/* Both at once, as inverting costs as much as 70 multiplications. */
+static int invert_both(mapping m[2], mp_int *p) {
+    mp_int product, first;
+    int code = mp_init_multi(&product, &first, NULL, NULL, NULL, NULL);
+    if (code || mp_iszero(&m[0].tv2) || mp_iszero(&m[1].tv2)) {
+        return code ? code : MP_VAL; /* of 2^384 numbers two or three are so */
+    }
+    THEN(code, mp_mulmod(&m[0].tv2, &m[1].tv2, p, &product));
+    THEN(code, mp_invmod(&product, p, &product));
+    THEN(code, mp_mulmod(&product, &m[1].tv2, p, &first));
+    THEN(code, mp_mulmod(&product, &m[0].tv2, p, &m[1].tv2));
+    return THEN(code, mp_copy(&first, &m[0].tv2));
+}
+
+static int end_map(mapping *m, mp_int *p) {
+    mp_int b;
+    int code = read_number(&b, B_BY_3, sizeof B_BY_3);
+    THEN(code, mp_add_d(&m->tv2, 1, &m->x));
+    THEN(code, mp_mulmod(&m->x, &b, p, &m->x));
+    if (!code && !solve(&m->x, mp_isodd(&m->u), &m->y)) {
+        code = mp_mulmod(&m->x, &m->tv1, p, &m->x);
+        code = code ? code : solve(&m->x, mp_isodd(&m->u), &m->y) ? 0 : MP_VAL;
     }
     return code;
 }
 
-int mq_p384_hash_to_point(mq_p384_point *out, const mq_piece *message, size_t count, const char *dst) {
+/* The sum of two points that are neither each other nor opposite, in Jacobian coordinates, for which nothing is
+   inverted: Z = x2 - x1, r = y2 - y1, X = r^2 - Z^3 - 2 x1 Z^2, Y = r (x1 Z^2 - X) - y1 Z^3. */
+static int sum(ecc_point *out, mapping m[2], mp_int *p) {
+    mp_int r, zz, zzz;
+    memset(out, 0, sizeof *out);
+    int code = mp_init_multi(out->x, out->y, out->z, &r, &zz, &zzz);
+    THEN(code, mp_submod(&m[1].x, &m[0].x, p, out->z));
+    THEN(code, mp_submod(&m[1].y, &m[0].y, p, &r));
+    THEN(code, mp_sqrmod(out->z, p, &zz));
+    THEN(code, mp_mulmod(&zz, out->z, p, &zzz));
+    THEN(code, mp_mulmod(&zz, &m[0].x, p, &zz)); /* x1 Z^2 from here */
+    THEN(code, mp_sqrmod(&r, p, out->x));
+    THEN(code, mp_submod(out->x, &zzz, p, out->x));
+    THEN(code, mp_submod(out->x, &zz, p, out->x));
+    THEN(code, mp_submod(out->x, &zz, p, out->x));
+    THEN(code, mp_submod(&zz, out->x, p, &zz));
+    THEN(code, mp_mulmod(&zz, &r, p, out->y));
+    THEN(code, mp_mulmod(&zzz, &m[0].y, p, &zzz));
+    THEN(code, mp_submod(out->y, &zzz, p, out->y));
+    return code ? code : mp_iszero(out->z) ? MP_VAL : 0;
+}
+
+int mq_p384_multiply_hash(mq_p384_point *out, const mq_p384_scalar *by, const mq_piece *message, size_t count,
+                          const char *dst) {
     uint8_t wide[2 * WIDE];
-    ecc_point first, second;
-    mp_int one;
+    mapping m[2];
+    ecc_point point;
+    mp_int p, k;
     int error = expand(wide, sizeof wide, message, count, dst);
     if (error) {
         return error;
     }
-    int code = map(&first, wide);
-    THEN(code, map(&second, wide + WIDE));
-    THEN(code, mp_init(&one));
-    THEN(code, mp_set(&one, 1));
-    THEN(code, sp_ecc_mulmod_add_384(&one, &first, &second, 0, &first, 1, NULL));
-    return code ? error_of(code) : store(out, &first);
+    int code = read_number(&p, PRIME, sizeof PRIME);
+    THEN(code, begin_map(&m[0], wide, &p));
+    THEN(code, begin_map(&m[1], wide + WIDE, &p));
+    THEN(code, invert_both(m, &p));
+    THEN(code, end_map(&m[0], &p));
+    THEN(code, end_map(&m[1], &p));
+    THEN(code, sum(&point, m, &p));
+    THEN(code, read_number(&k, by->bytes, sizeof by->bytes));
+    THEN(code, sp_ecc_mulmod_384(&k, &point, &point, 1, NULL));
+    mp_forcezero(&k);
+    return code ? error_of(code) : store(out, &point);
 }

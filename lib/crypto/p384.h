@@ -48,8 +48,9 @@ int mq_p384_scalar_less(mq_p384_scalar *out, const mq_p384_scalar *a, const mq_p
 /* 1 / SCALAR. */
 int mq_p384_scalar_invert(mq_p384_scalar *out, const mq_p384_scalar *scalar);
 
-/* HashToGroup and HashToScalar with the domain separation tag DST, of at most MQ_P384_DST_MAX bytes. */
-int mq_p384_hash_to_point(mq_p384_point *out, const mq_piece *message, size_t count, const char *dst);
+/* BY times HashToGroup; and HashToScalar. With the domain separation tag DST, of at most MQ_P384_DST_MAX bytes. */
+int mq_p384_multiply_hash(mq_p384_point *out, const mq_p384_scalar *by, const mq_piece *message, size_t count,
+                          const char *dst);
 int mq_p384_hash_to_scalar(mq_p384_scalar *out, const mq_piece *message, size_t count, const char *dst);
 
 /* SHA-384. 0 or MASQUE_ERR_CRYPTO. */

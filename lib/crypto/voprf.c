@@ -41,15 +41,15 @@ int mq_voprf_generate(mq_voprf_private *key, const masque_runtime *runtime) {
 
 /* --- the client's side of blinding ------------------------------------------------------------------------------ */
 
-static int hash_to_group(mq_p384_point *point, const uint8_t *input, size_t length) {
+/* BY times HashToGroup. */
+static int multiply_hash(mq_p384_point *point, const mq_p384_scalar *by, const uint8_t *input, size_t length) {
     const mq_piece piece = {input, length};
-    return mq_p384_hash_to_point(point, &piece, 1, "HashToGroup-" CONTEXT);
+    return mq_p384_multiply_hash(point, by, &piece, 1, "HashToGroup-" CONTEXT);
 }
 
 static int blind(mq_voprf_state *state, const uint8_t *input, size_t length) {
     mq_p384_point point;
-    int error = hash_to_group(&point, input, length);
-    error = error ? error : mq_p384_multiply(&point, &state->blind, &point);
+    int error = multiply_hash(&point, &state->blind, input, length);
     if (!error) {
         mq_p384_point_write(&point, state->blinded);
     }
@@ -211,7 +211,6 @@ int mq_voprf_finalize(const mq_voprf_public *key, const mq_voprf_state *state, c
 int mq_voprf_evaluate(const mq_voprf_private *key, const uint8_t *input, size_t length,
                       uint8_t output[MQ_VOPRF_OUTPUT]) {
     mq_p384_point point;
-    int error = hash_to_group(&point, input, length);
-    error = error ? error : mq_p384_multiply(&point, &key->scalar, &point);
+    int error = multiply_hash(&point, &key->scalar, input, length);
     return error ? error : output_of(input, length, &point, output);
 }

@@ -1,3 +1,6 @@
+/*
+ * wire/base64.c: one table for both alphabets (masqueproxy/base64.h).
+ */
 #include <masqueproxy/base64.h>
 
 /* Beside its six bits: the alphabet that a character is of when it is not of both; of none: both of them. A text in

@@ -123,6 +123,7 @@ static void test_race(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_once), cmocka_unit_test(test_full),
-                                       cmocka_unit_test(test_epochs), cmocka_unit_test(test_prolonged), cmocka_unit_test(test_race)};
+                                       cmocka_unit_test(test_epochs), cmocka_unit_test(test_prolonged),
+                                       cmocka_unit_test(test_race)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
