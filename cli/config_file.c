@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config_auth.h"
+#include "config_roles.h"
 #include "yaml_line.h"
 
 /* More would never be asked. */
@@ -70,6 +71,8 @@ typedef struct file_root {
     file_limits *limits;
     file_log *log;
     file_quic *quic;
+    file_issuer *issuer;
+    file_attester *attester;
     char *udp_template;
     char *user;
     char *workers;
@@ -141,6 +144,8 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
     CYAML_FIELD_MAPPING_PTR("quic", OPTIONAL, file_root, quic, QUIC_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("issuer", OPTIONAL, file_root, issuer, CONFIG_ISSUER_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("attester", OPTIONAL, file_root, attester, CONFIG_ATTESTER_FIELDS),
     TEXT("udp-template", file_root, udp_template),
     TEXT("user", file_root, user),
     TEXT("workers", file_root, workers),
@@ -364,6 +369,7 @@ static bool take_quic(mqd_reader *reader, const file_quic *quic) {
 static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
     return take_listeners(reader, root) && take_process(reader, root) && config_take_auth(reader, root->auth) &&
+           config_take_issuer(reader, root->issuer) && config_take_attester(reader, root->attester) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
            take_dns(reader, root->dns) && take_quic(reader, root->quic) && take_limits(reader, root->limits) &&

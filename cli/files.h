@@ -16,6 +16,9 @@ char *read_secret_file(const char *path, size_t *length, mqd_message *message);
 /* Wipes and frees. SECRET may be NULL. */
 void forget_secret(char *secret, size_t length);
 
+/* A file's name is on the disk when its folder is. False with MESSAGE set. */
+bool sync_folder_of(const char *path, mqd_message *message);
+
 /* One line, and at most its end behind it? */
 bool is_one_line(const char *text, size_t length);
 

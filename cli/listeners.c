@@ -99,8 +99,7 @@ bool listeners_open(mqd_listeners *listeners, const mqd_settings *settings, unsi
     return bind_all(listeners, settings, workers, message);
 }
 
-void listeners_print_ready(const mqd_listeners *listeners) {
-    fputs("ready: listening on", stdout);
+void listeners_print(const mqd_listeners *listeners) {
     for (size_t i = 0; i < listeners->count; i++) {
         masque_address address;
         char text[MASQUE_ADDRESS_TEXT_MAX];
@@ -109,6 +108,4 @@ void listeners_print_ready(const mqd_listeners *listeners) {
             printf(" %s", text);
         }
     }
-    putchar('\n');
-    fflush(stdout);
 }

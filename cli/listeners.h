@@ -17,7 +17,7 @@ typedef struct mqd_listeners {
 /* Takes the sockets that systemd passed on, else binds what SETTINGS name. False with MESSAGE set. */
 bool listeners_open(mqd_listeners *listeners, const mqd_settings *settings, unsigned workers, mqd_message *message);
 
-/* "ready: listening on …" */
-void listeners_print_ready(const mqd_listeners *listeners);
+/* " 192.0.2.1:443 …" to standard output. */
+void listeners_print(const mqd_listeners *listeners);
 
 #endif

@@ -10,12 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/client.h"
 #include "listeners.h"
 #include "options.h"
 #include "proxy_config.h"
 #include "quickstart.h"
 #include "service.h"
 #include "socket.h"
+#include "tokens/roles.h"
 #include "worker.h"
 
 typedef struct mqd_program {
@@ -27,6 +29,7 @@ typedef struct mqd_program {
     spent_store *tokens; /* that were shown */
     masque_config *config;
     mqd_listeners listeners;
+    token_roles roles;
     mqd_handover *handovers; /* one for each worker */
     mqd_worker *workers;
     unsigned worker_count;
@@ -53,11 +56,13 @@ static bool complete_settings(mqd_settings *settings, mqd_message *message) {
     if (!service_use_passed_addresses(settings, message)) {
         return false;
     }
-    if (settings->listener_count == 0) {
+    if (settings->listener_count == 0 && !token_roles_wanted(settings)) {
         say(message, "nowhere to listen: give `listen` in the configuration file, or --listen ADDR:PORT");
         return false;
     }
-    if (settings->workers == 0) {
+    if (settings->listener_count == 0) {
+        settings->workers = 0; /* issuer or attester alone */
+    } else if (settings->workers == 0) {
         unsigned processors = uv_available_parallelism();
         settings->workers = processors < WORKERS_MAX ? processors : WORKERS_MAX;
     }
@@ -115,31 +120,50 @@ static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) 
 
 static void warn_of_certificate(const mqd_program *program, const mqd_settings *settings) {
     mqd_message message;
-    if (proxy_config_has_expired(settings, &message)) {
+    if (settings->listener_count > 0 && proxy_config_has_expired(settings, &message)) {
         log_line(&program->log, MASQUE_LOG_WARNING, "certificate", "%s", message.text);
     }
+}
+
+/* *CONFIG stays NULL without listeners: issuer or attester alone. */
+static bool make_config(const mqd_program *program, const mqd_settings *settings, masque_config **config,
+                        mqd_message *message) {
+    *config = NULL;
+    if (settings->listener_count > 0) {
+        *config = proxy_config_new(settings, program->ticket_key, program->tokens, message);
+    }
+    return *config || settings->listener_count == 0;
+}
+
+static bool read_again(mqd_program *program, mqd_settings *next, masque_config **config, mqd_message *message) {
+    if (read_settings(program, next, message) != OPTIONS_RUN || !service_user_exists(next, message) ||
+        !make_config(program, next, config, message)) {
+        return false;
+    }
+    if (!token_roles_serve(&program->roles, next, &program->log, message)) {
+        masque_config_release(*config);
+        return false;
+    }
+    return true;
 }
 
 static void on_hangup(uv_signal_t *signal, int number) {
     mqd_program *program = signal->data;
     mqd_settings next;
     mqd_message message;
+    masque_config *config;
     (void)number;
     if (program->draining) {
         return;
     }
     service_notify("RELOADING=1");
-    masque_config *config = NULL;
-    if (read_settings(program, &next, &message) == OPTIONS_RUN && service_user_exists(&next, &message)) {
-        config = proxy_config_new(&next, program->ticket_key, program->tokens, &message);
-    }
-    if (!config) {
+    if (!read_again(program, &next, &config, &message)) {
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
     } else {
         warn_of_fixed(program, &next);
         warn_of_certificate(program, &next);
         program->settings.drain_timeout_ms = next.drain_timeout_ms;
-        for (unsigned i = 0; i < program->worker_count; i++) {
+        for (unsigned i = 0; i < program->worker_count && config; i++) {
             worker_set_config(&program->workers[i], config);
         }
         masque_config_release(config);
@@ -152,6 +176,9 @@ static void on_hangup(uv_signal_t *signal, int number) {
 static void stop_workers(mqd_program *program) {
     for (unsigned i = 0; i < program->worker_count; i++) {
         worker_stop(&program->workers[i]);
+    }
+    if (program->worker_count == 0) {
+        uv_stop(&program->loop);
     }
 }
 
@@ -171,6 +198,9 @@ static void on_terminate(uv_signal_t *signal, int number) {
     service_notify("STOPPING=1");
     log_line(&program->log, MASQUE_LOG_INFO, "drain", "no new connections; live tunnels may go on for %g s",
              (double)program->settings.drain_timeout_ms / 1000);
+    if (program->worker_count == 0) {
+        uv_stop(&program->loop);
+    }
     for (unsigned i = 0; i < program->worker_count; i++) {
         worker_drain(&program->workers[i]);
     }
@@ -287,8 +317,10 @@ static bool start(mqd_program *program, mqd_message *message) {
     const mqd_settings *settings = &program->settings;
     program->worker_count = settings->workers;
     if (!listeners_open(&program->listeners, settings, program->worker_count, message) ||
+        !token_roles_bind(&program->roles, settings, message) ||
         (settings->quickstart && !quickstart_start_origin(settings, message)) ||
-        !service_drop_privileges(settings, message) || !spent_store_open(program->tokens, settings, message)) {
+        !service_drop_privileges(settings, message) || !spent_store_open(program->tokens, settings, message) ||
+        !token_roles_serve(&program->roles, settings, &program->log, message)) {
         return false;
     }
     watch_signals(program);
@@ -302,6 +334,7 @@ static void clean_up(mqd_program *program) {
     for (unsigned i = 0; i < program->worker_count; i++) {
         handover_free(&program->handovers[i]);
     }
+    token_roles_stop(&program->roles);
     spent_store_free(program->tokens);
     for (unsigned i = 0; i < program->worker_count; i++) {
         verdicts_free(&program->workers[i].verdicts);
@@ -313,6 +346,14 @@ static void clean_up(mqd_program *program) {
     free(program->workers);
 }
 
+static void print_ready(const mqd_program *program) {
+    fputs("ready: listening on", stdout);
+    listeners_print(&program->listeners);
+    token_roles_print(&program->roles);
+    putchar('\n');
+    fflush(stdout);
+}
+
 static int run(mqd_program *program) {
     mqd_message message;
     if (!start(program, &message)) {
@@ -321,7 +362,7 @@ static int run(mqd_program *program) {
     warn_of_build(program);
     warn_of_certificate(program, &program->settings);
     warn_of_unreadable(program);
-    listeners_print_ready(&program->listeners);
+    print_ready(program);
     service_notify("READY=1");
     if (program->settings.quickstart) {
         quickstart_print(&program->settings);
@@ -347,17 +388,16 @@ int main(int count, char **arguments) {
     }
     program.log = (log_options){.level = program.settings.log_level, .format = program.settings.log_format};
     system_random(NULL, program.ticket_key, sizeof program.ticket_key);
+    http_client_init();
     program.tokens = spent_store_new(&program.settings, &program.log, &message);
-    program.config =
-        program.tokens ? proxy_config_new(&program.settings, program.ticket_key, program.tokens, &message) : NULL;
-    if (!program.config) {
+    if (!program.tokens || !make_config(&program, &program.settings, &program.config, &message)) {
         return fail(&message);
     }
     if (program.settings.test_config) {
-        if (!service_user_exists(&program.settings, &message)) {
+        if (!service_user_exists(&program.settings, &message) || !token_roles_check(&program.settings, &message)) {
             return fail(&message);
         }
-        if (proxy_config_has_expired(&program.settings, &message)) {
+        if (program.settings.listener_count > 0 && proxy_config_has_expired(&program.settings, &message)) {
             printf("warning: %s\n", message.text);
         }
         puts("the configuration is good");

@@ -6,6 +6,7 @@
 
 #include "files.h"
 #include "proxy_config.h"
+#include "tokens/issuer_role.h"
 
 #define KEY_MAX 1024u
 
@@ -51,31 +52,67 @@ static bool read_redemption(const token_key *key, masque_token_key *to, uint8_t 
     return good;
 }
 
+/* A key of VOPRF is a point; whoever checks its tokens needs the private half. *PRIVATE_BYTES is to be forgotten. */
+static bool read_private(const token_key *key, masque_token_key *to, char **private_bytes, size_t *length,
+                         mqd_message *message) {
+    mqd_message why;
+    bool voprf = to->length == MASQUE_VOPRF_PUBLIC_LENGTH;
+    to->type = voprf ? MASQUE_TOKEN_VOPRF : MASQUE_TOKEN_BLIND_RSA;
+    if (voprf != (key->private_key.path != NULL)) {
+        say(message, "%.250s: %s", key->place,
+            voprf ? "a key of type 1 (VOPRF) needs the issuer's private-key-file beside it"
+                  : "a private-key-file belongs to keys of type 1 (VOPRF) alone, which have 49 bytes");
+        return false;
+    }
+    if (!voprf) {
+        return true;
+    }
+    *private_bytes = issuer_key_read(key->private_key.path, MASQUE_TOKEN_VOPRF, length, &why);
+    to->private_bytes = (const uint8_t *)*private_bytes;
+    if (!*private_bytes) {
+        say(message, "%.200s: %.300s", key->private_key.place, why.text);
+    }
+    return *private_bytes != NULL;
+}
+
+static void complain_of_key(const token_key *key, int error, mqd_message *message) {
+    if (error != MASQUE_ERR_INVALID) {
+        say(message, "%.250s: %s", key->place, masque_error_text(error));
+    } else if (key->private_key.path) {
+        say(message, "%.250s: no key of a token issuer, one that is there already, or not that of private-key-file",
+            key->place);
+    } else {
+        say(message,
+            "%.250s: no key of a token issuer, or one that is there already; expected a token-key as the issuer's "
+            "directory gives it: an RSA key of 2048 bits in Base64",
+            key->place);
+    }
+}
+
 static bool add_key(masque_token_origin *origin, const token_key *key, mqd_message *message) {
     uint8_t bytes[KEY_MAX];
     uint8_t redemption[MASQUE_REDEMPTION_LENGTH];
-    size_t length = 0;
+    char *private_bytes = NULL;
+    size_t length = 0, private_length = 0;
+    int error = MASQUE_ERR_STATE;
     masque_token_key given = {.issuer = key->issuer,
                               .origin_info = key->origin,
-                              .type = MASQUE_TOKEN_BLIND_RSA,
                               .bytes = bytes,
                               .not_before = key->not_before,
                               .not_after = key->not_after};
     bool decoded = masque_base64_decode(bytes, sizeof bytes, &length, key->public_key, strlen(key->public_key));
     given.length = length;
-    if (!read_redemption(key, &given, redemption, message)) {
-        return false;
+    if (!decoded) {
+        complain_of_key(key, MASQUE_ERR_INVALID, message);
+    } else if (read_private(key, &given, &private_bytes, &private_length, message) &&
+               read_redemption(key, &given, redemption, message)) {
+        error = masque_token_origin_add_key(origin, &given);
+        if (error) {
+            complain_of_key(key, error, message);
+        }
     }
-    int error = decoded ? masque_token_origin_add_key(origin, &given) : MASQUE_ERR_INVALID;
+    forget_secret(private_bytes, private_length);
     explicit_bzero(redemption, sizeof redemption);
-    if (error == MASQUE_ERR_INVALID) {
-        say(message,
-            "%.250s: no key of a token issuer, or one that is there already; expected a token-key as the issuer's "
-            "directory gives it: an RSA key of 2048 bits in Base64",
-            key->place);
-    } else if (error) {
-        say(message, "%.250s: %s", key->place, masque_error_text(error));
-    }
     return error == 0;
 }
 

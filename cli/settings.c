@@ -55,6 +55,23 @@ static void free_token_key(token_key *key) {
     free_file(&key->redemption_secret);
 }
 
+static void free_role(role_settings *role) {
+    free_file(&role->certificate);
+    free_file(&role->private_key);
+    free_file(&role->client_ca);
+}
+
+static void free_roles(mqd_settings *settings) {
+    free_role(&settings->issuer.role);
+    for (size_t i = 0; i < settings->issuer.key_count; i++) {
+        free_file(&settings->issuer.keys[i].file);
+    }
+    free_role(&settings->attester.role);
+    free(settings->attester.issuer);
+    free_file(&settings->attester.issuer_ca);
+    free_file(&settings->attester.basic);
+}
+
 void settings_free(mqd_settings *settings) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         preshared_key *key = &settings->preshared[i];
@@ -68,6 +85,7 @@ void settings_free(mqd_settings *settings) {
     for (size_t i = 0; i < settings->token_key_count; i++) {
         free_token_key(&settings->token_keys[i]);
     }
+    free_roles(settings);
     free(settings->spent.file);
     free(settings->spent.redis_url);
     free(settings->spent.place);

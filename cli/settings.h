@@ -14,6 +14,8 @@
 #define MESSAGE_MAX 512
 #define QUIC_KEYS_MAX 3
 #define TOKEN_KEYS_MAX 64
+#define ROLE_LISTENERS_MAX 8
+#define ISSUER_KEYS_MAX 32
 #define SPENT_TOKENS_DEFAULT 10000000u
 /* What a listener serves unless told. */
 #define PROTOCOLS_DEFAULT (MASQUE_PROTOCOL_ALL | MASQUE_PROTOCOL_H3)
@@ -62,6 +64,36 @@ typedef struct spent_settings {
     uint64_t most; /* tokens at a time */
 } spent_settings;
 
+/* A role that is served by HTTPS beside, or instead of, the proxy. */
+typedef struct role_settings {
+    masque_address listeners[ROLE_LISTENERS_MAX];
+    size_t listener_count; /* 0: the role is not played */
+    mqd_file certificate;
+    mqd_file private_key;
+    mqd_file client_ca; /* of the issuer: whom it signs for */
+} role_settings;
+
+typedef struct issuer_key_settings {
+    masque_token_type type;
+    mqd_file file;
+    masque_unix_time not_before; /* 0: none */
+} issuer_key_settings;
+
+typedef struct issuer_settings {
+    role_settings role;
+    issuer_key_settings keys[ISSUER_KEYS_MAX];
+    size_t key_count;
+} issuer_settings;
+
+typedef struct attester_settings {
+    role_settings role;
+    char *issuer; /* its URL */
+    mqd_file issuer_ca;
+    mqd_file basic; /* accounts */
+    uint64_t tokens_per_account;
+    uint64_t period_ms;
+} attester_settings;
+
 typedef struct quic_key {
     unsigned id;
     mqd_file file;
@@ -83,6 +115,8 @@ typedef struct mqd_settings {
     size_t token_key_count;
     spent_settings spent;
     bool challenge; /* 407 for a request without credentials */
+    issuer_settings issuer;
+    attester_settings attester;
     masque_target_rule *rules;
     size_t rule_count;
     quic_key quic_keys[QUIC_KEYS_MAX];

@@ -337,7 +337,7 @@ static void init_handles(mqd_worker *worker) {
     uv_timer_init(&worker->loop, &worker->pause);
     uv_timer_init(&worker->loop, &worker->refused_line);
     worker->wake.data = worker->before_poll.data = worker->deadline.data = worker->pause.data = worker;
-    worker->refused_line.data = worker->handed.data = worker;
+    worker->refused_line.data = worker->handed.data = worker->judged.data = worker;
     uv_prepare_start(&worker->before_poll, before_poll);
 }
 

@@ -26,7 +26,8 @@ logs=$cache/logs
 jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages='autoconf automake libtool make cmake ninja-build gcc g++ pkg-config xz-utils
-ca-certificates openssl curl libuv1-dev libc-ares-dev libcyaml-dev libjansson-dev libyaml-dev'
+ca-certificates openssl curl libuv1-dev libc-ares-dev libcyaml-dev libjansson-dev libyaml-dev libmicrohttpd-dev
+libgnutls28-dev libcurl4-gnutls-dev libcrypt-dev libhiredis-dev'
 test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps'
 
 say() { printf '%s\n' "$*"; }

@@ -9,4 +9,9 @@
 probe_exit command_get(const probe_options *options);
 probe_exit command_udp(const probe_options *options);
 
+/* `token` has subcommands and flags of its own; ARGV begins with it. */
+probe_exit command_token(int argc, char **argv);
+/* Their lines of --help. */
+void command_token_print(void);
+
 #endif

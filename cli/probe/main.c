@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "token_options.h"
 
 typedef struct command_row {
     const char *name;
@@ -26,8 +27,10 @@ static int print_help(void) {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         printf("  masqueproxy %s %-12s %s\n", ROWS[i].name, ROWS[i].argument, ROWS[i].help);
     }
+    command_token_print();
     puts("");
     options_print();
+    token_options_print();
     puts("\nExit codes: 0 done, 2 usage, 3 proxy not reached, 4 refused by it, 5 target failed, 6 timeout.");
     return EXIT_OK;
 }
@@ -44,6 +47,9 @@ int main(int argc, char **argv) {
         return EXIT_OK;
     }
     signal(SIGPIPE, SIG_IGN);
+    if (strcmp(name, "token") == 0) {
+        return (int)command_token(argc - 1, argv + 1);
+    }
     for (size_t i = 0; i < ROW_COUNT; i++) {
         if (strcmp(name, ROWS[i].name) != 0) {
             continue;
@@ -57,6 +63,7 @@ int main(int argc, char **argv) {
         options_free(&options);
         return (int)result;
     }
-    fprintf(stderr, "masqueproxy: “%.40s” is no subcommand; expected get or udp, see masqueproxy --help\n", name);
+    fprintf(stderr, "masqueproxy: “%.40s” is no subcommand; expected get, udp or token, see masqueproxy --help\n",
+            name);
     return EXIT_USAGE;
 }

@@ -1,5 +1,6 @@
 #include "options.h"
 #include "files.h"
+#include "tokens/wallet.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -100,6 +101,26 @@ static bool take_key_file(probe_options *options, const char *value, mqd_message
     return good;
 }
 
+static bool take_token_wallet(probe_options *options, const char *value, mqd_message *message) {
+    (void)message;
+    options->token_wallet = value;
+    return true;
+}
+
+/* One token for this one tunnel; it is gone from the wallet whatever becomes of it. */
+static bool use_token(probe_options *options, mqd_message *message) {
+    wallet_token token;
+    if (!wallet_take(options->token_wallet, &token, message)) {
+        return false;
+    }
+    free(options->credential);
+    if (asprintf(&options->credential, "PrivateToken token=%s", token.text) < 0) {
+        abort();
+    }
+    explicit_bzero(&token, sizeof token);
+    return true;
+}
+
 static bool take_geohash(probe_options *options, const char *value, mqd_message *message) {
     (void)message;
     options->geohash = value;
@@ -138,6 +159,7 @@ static const flag_row ROWS[] = {
     {"ca", "FILE", "trust these certificates, PEM, of proxy and target; unless told: the system's", take_ca},
     {"insecure", NULL, "trust anybody; for tests", take_insecure},
     {"preshared-key-file", "FILE", "the proxy's key; or MASQUE_PRESHARED_KEY in the environment", take_key_file},
+    {"token-wallet", "FILE", "show a Privacy Pass token of this wallet to the proxy", take_token_wallet},
     {"geohash", "VALUE", "sec-ch-geohash, e.g. xn76c-JP", take_geohash},
     {"output", "FILE", "get: write the body there", take_output},
     {"timeout", "DURATION", "for everything together: 30s unless told", take_timeout},
@@ -190,7 +212,7 @@ static bool complete(probe_options *options, mqd_message *message) {
     if (!options->credential && key && !set_key(options, key, message)) {
         return false;
     }
-    return find_trust(options, message);
+    return find_trust(options, message) && (!options->token_wallet || use_token(options, message));
 }
 
 probe_exit options_read(probe_options *options, int argc, char **argv, mqd_message *message) {

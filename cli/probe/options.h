@@ -25,9 +25,10 @@ typedef struct probe_options {
     size_t protocol_count;
     char *trust; /* PEM; NULL: anybody */
     size_t trust_length;
-    char *credential;    /* Proxy-Authorization's value, or NULL */
-    const char *geohash; /* or NULL */
-    const char *output;  /* a file for the body, or NULL: standard output */
+    const char *token_wallet; /* or NULL */
+    char *credential;         /* Proxy-Authorization's value, or NULL */
+    const char *geohash;      /* or NULL */
+    const char *output;       /* a file for the body, or NULL: standard output */
     uint64_t timeout_ms;
     bool json;
     bool verbose;

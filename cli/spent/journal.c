@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "files.h"
+
 #include <wolfssl/options.h>
 
 #include <wolfssl/wolfcrypt/hash.h>
@@ -132,19 +134,6 @@ static bool rewrite_one(void *context, const masque_spent_token *token) {
     return made;
 }
 
-/* A name is on the disk when its folder is. */
-static bool sync_folder(const char *path) {
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + (slash == path)) : 1, slash ? path : ".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return done;
-}
-
 static bool fill(spent_journal *journal, rewriting *to) {
     memcpy(to->buffer, HEAD, sizeof HEAD);
     to->used = sizeof HEAD;
@@ -169,7 +158,8 @@ static bool rewrite(spent_journal *journal) {
         close(journal->fd);
         journal->fd = to->fd;
         journal->records = to->records;
-        done = sync_folder(journal->path);
+        mqd_message unused;
+        done = sync_folder_of(journal->path, &unused);
         why = errno;
         journal->broken = !done;
     } else if (to->fd >= 0) {

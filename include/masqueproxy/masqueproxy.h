@@ -27,6 +27,7 @@
  *   base64.h   Base64
  *   privacy_pass.h  Privacy Pass tokens, their origin       version.h  versions
  *   token_issuer.h  their issuer                            token_client.h  who gets them
+ *   token_attester.h  who vouches for accounts
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
@@ -41,6 +42,7 @@
 #include <masqueproxy/policy.h>
 #include <masqueproxy/privacy_pass.h>
 #include <masqueproxy/quic.h>
+#include <masqueproxy/token_attester.h>
 #include <masqueproxy/token_client.h>
 #include <masqueproxy/token_issuer.h>
 #include <masqueproxy/version.h>

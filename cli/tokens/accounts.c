@@ -1,0 +1,163 @@
+#include "tokens/accounts.h"
+
+#include <crypt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+
+#define ACCOUNTS_MAX 100000u
+/* Of no password; as long to check as bcrypt's default. */
+#define NOBODY "$2b$12$......................Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+typedef struct account_entry {
+    char *name;
+    char *hash;
+} account_entry;
+
+struct accounts {
+    account_entry *entries;
+    size_t count;
+    char *text; /* which they point into */
+    size_t length;
+};
+
+static bool is_strong(const char *hash) {
+    static const char *const prefixes[] = {"$2a$", "$2b$", "$2y$", "$7$", "$y$", "$gy$"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        if (strncmp(hash, prefixes[i], strlen(prefixes[i])) == 0) {
+            return strlen(hash) > 20;
+        }
+    }
+    return false;
+}
+
+static int by_name(const void *a, const void *b) {
+    const account_entry *first = a;
+    const account_entry *second = b;
+    return strcmp(first->name, second->name);
+}
+
+static bool add(accounts *list, char *line, const char *path, unsigned number, mqd_message *message) {
+    char *colon = strchr(line, ':');
+    if (line[0] == 0 || line[0] == '#') {
+        return true;
+    }
+    if (!colon || colon == line || (size_t)(colon - line) > ACCOUNT_NAME_MAX) {
+        say(message, "%.200s:%u: expected NAME:HASH, with a name of 1 to %u bytes", path, number, ACCOUNT_NAME_MAX);
+        return false;
+    }
+    *colon = 0;
+    if (!is_strong(colon + 1)) {
+        say(message,
+            "%.200s:%u: the hash is of no kind that is taken; expected bcrypt, as `htpasswd -B` makes it, "
+            "scrypt or yescrypt",
+            path, number);
+        return false;
+    }
+    account_entry *entries =
+        list->count < ACCOUNTS_MAX ? realloc(list->entries, (list->count + 1) * sizeof *entries) : NULL;
+    if (!entries) {
+        say(message, "%.200s: there are more than %u accounts, or there is no memory", path, ACCOUNTS_MAX);
+        return false;
+    }
+    list->entries = entries;
+    entries[list->count++] = (account_entry){.name = line, .hash = colon + 1};
+    return true;
+}
+
+static bool add_all(accounts *list, const char *path, mqd_message *message) {
+    unsigned number = 0;
+    char *rest = list->text;
+    while (rest && *rest) {
+        char *line = strsep(&rest, "\n");
+        line[strcspn(line, "\r")] = 0;
+        if (!add(list, line, path, ++number, message)) {
+            return false;
+        }
+    }
+    if (list->count == 0) {
+        say(message, "%.200s: there is no account in it", path);
+        return false;
+    }
+    qsort(list->entries, list->count, sizeof *list->entries, by_name);
+    for (size_t i = 1; i < list->count; i++) {
+        if (strcmp(list->entries[i - 1].name, list->entries[i].name) == 0) {
+            say(message, "%.200s: the account “%.60s” is there twice", path, list->entries[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+accounts *accounts_read(const char *path, mqd_message *message) {
+    accounts *list = calloc(1, sizeof *list);
+    if (!list) {
+        say(message, "out of memory");
+        return NULL;
+    }
+    list->text = read_secret_file(path, &list->length, message);
+    if (!list->text || !add_all(list, path, message)) {
+        accounts_free(list);
+        return NULL;
+    }
+    return list;
+}
+
+void accounts_free(accounts *list) {
+    if (list) {
+        forget_secret(list->text, list->length);
+        free(list->entries);
+        free(list);
+    }
+}
+
+static bool same(const char *a, const char *b) {
+    volatile char difference = 0;
+    size_t length = strlen(a);
+    if (strlen(b) != length) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        difference = (char)(difference | (a[i] ^ b[i]));
+    }
+    return difference == 0;
+}
+
+bool accounts_check(const accounts *list, const char *name, const char *password) {
+    char copy[ACCOUNT_NAME_MAX + 1];
+    size_t length = strnlen(name, sizeof copy);
+    if (length == sizeof copy) {
+        return false;
+    }
+    memcpy(copy, name, length + 1);
+    const account_entry wanted = {.name = copy};
+    const account_entry *entry = bsearch(&wanted, list->entries, list->count, sizeof wanted, by_name);
+    const char *hash = entry ? entry->hash : NOBODY;
+    struct crypt_data *data = calloc(1, sizeof *data); /* 32 KiB */
+    if (!data) {
+        return false;
+    }
+    const char *found = crypt_r(password, hash, data);
+    bool good = entry && found && same(found, hash);
+    explicit_bzero(data, sizeof *data);
+    free(data);
+    return good;
+}
+
+bool account_credential_read(account_credential *credential, const char *base64, size_t length) {
+    uint8_t bytes[ACCOUNT_NAME_MAX + 1 + ACCOUNT_PASSWORD_MAX];
+    size_t count;
+    bool good = masque_base64_decode(bytes, sizeof bytes, &count, base64, length) && !memchr(bytes, 0, count);
+    const uint8_t *colon = good ? memchr(bytes, ':', count) : NULL;
+    size_t name = colon ? (size_t)(colon - bytes) : 0;
+    good = colon && name > 0 && name <= ACCOUNT_NAME_MAX && count - name - 1 <= ACCOUNT_PASSWORD_MAX;
+    if (good) {
+        memcpy(credential->name, bytes, name);
+        credential->name[name] = 0;
+        memcpy(credential->password, colon + 1, count - name - 1);
+        credential->password[count - name - 1] = 0;
+    }
+    explicit_bzero(bytes, sizeof bytes);
+    return good;
+}

@@ -1,0 +1,29 @@
+/*
+ * tokens/accounts.h: accounts with passwords: htpasswd files with bcrypt, scrypt or yescrypt hashes, which libxcrypt
+ * checks. A check takes long on purpose, so never on a loop's thread. Any thread.
+ */
+#ifndef TOKENS_ACCOUNTS_H
+#define TOKENS_ACCOUNTS_H
+
+#include "settings.h"
+
+#define ACCOUNT_NAME_MAX 255u
+#define ACCOUNT_PASSWORD_MAX 255u
+
+typedef struct accounts accounts;
+
+/* Lines of NAME:HASH; empty ones and those that begin with # are passed over. NULL with MESSAGE set. */
+accounts *accounts_read(const char *path, mqd_message *message);
+void accounts_free(accounts *list);
+
+/* Takes as long for a name that isn't there. */
+bool accounts_check(const accounts *list, const char *name, const char *password);
+
+/* RFC 7617: what is behind "Basic ". PASSWORD is to be wiped. False: malformed. */
+typedef struct account_credential {
+    char name[ACCOUNT_NAME_MAX + 1];
+    char password[ACCOUNT_PASSWORD_MAX + 1];
+} account_credential;
+bool account_credential_read(account_credential *credential, const char *base64, size_t length);
+
+#endif

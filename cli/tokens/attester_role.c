@@ -1,0 +1,291 @@
+#include "tokens/attester_role.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "http/client.h"
+#include "proxy_config.h"
+#include "tokens/accounts.h"
+#include "tokens/directory.h"
+
+#define ISSUER_TIMEOUT_S 10u
+#define COUNTED_MAX 1000000u
+
+/* Counts, which outlive reloads. */
+typedef struct attester_counts {
+    pthread_mutex_t lock;
+    unsigned users;
+    masque_token_attester *attester;
+    uint64_t tokens_per_account;
+    uint64_t period_ms;
+} attester_counts;
+
+typedef struct attester_context {
+    log_options log;
+    accounts *accounts;
+    attester_counts *counts;
+    char *issuer;
+    char *issuer_ca; /* NULL: the system's */
+    char *certificate;
+    char *private_key;
+    pthread_mutex_t lock; /* of the directory, which is good until then */
+    token_directory directory;
+    time_t until;
+} attester_context;
+
+static masque_unix_time unix_clock(void *context) {
+    (void)context;
+    return time(NULL);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static attester_counts *counts_new(const attester_settings *settings) {
+    const masque_runtime runtime = {.random = system_random};
+    const masque_token_attester_options options = {.tokens_per_account = settings->tokens_per_account,
+                                                   .period = (uint32_t)(settings->period_ms / 1000),
+                                                   .accounts_max = COUNTED_MAX,
+                                                   .clock = unix_clock};
+    attester_counts *counts = calloc(1, sizeof *counts);
+    if (!counts || masque_token_attester_new(&counts->attester, &options, &runtime) != 0) {
+        free(counts);
+        return NULL;
+    }
+    counts->users = 1;
+    counts->tokens_per_account = settings->tokens_per_account;
+    counts->period_ms = settings->period_ms;
+    pthread_mutex_init(&counts->lock, NULL);
+    return counts;
+}
+
+/* The main thread's: those of OLD, when nothing changed, or new ones. */
+static attester_counts *counts_of(attester_context *old, const attester_settings *settings) {
+    attester_counts *counts = old ? old->counts : NULL;
+    if (counts && counts->tokens_per_account == settings->tokens_per_account &&
+        counts->period_ms == settings->period_ms) {
+        counts->users++;
+        return counts;
+    }
+    return counts_new(settings);
+}
+
+static void counts_release(attester_counts *counts) {
+    if (counts && --counts->users == 0) {
+        masque_token_attester_free(counts->attester);
+        pthread_mutex_destroy(&counts->lock);
+        free(counts);
+    }
+}
+
+static void context_free(void *context) {
+    attester_context *attester = context;
+    accounts_free(attester->accounts);
+    counts_release(attester->counts);
+    free(attester->issuer);
+    free(attester->issuer_ca);
+    free(attester->certificate);
+    free(attester->private_key);
+    pthread_mutex_destroy(&attester->lock);
+    free(attester);
+}
+
+static attester_context *context_new(const attester_settings *settings, attester_context *old, mqd_message *message) {
+    mqd_message why;
+    attester_context *context = calloc(1, sizeof *context);
+    if (!context || !(context->counts = counts_of(old, settings))) {
+        free(context);
+        say(message, "out of memory");
+        return NULL;
+    }
+    pthread_mutex_init(&context->lock, NULL);
+    settings_set_text(&context->issuer, settings->issuer);
+    settings_set_text(&context->issuer_ca, settings->issuer_ca.path);
+    settings_set_text(&context->certificate, settings->role.certificate.path);
+    settings_set_text(&context->private_key, settings->role.private_key.path);
+    context->accounts = accounts_read(settings->basic.path, &why);
+    if (!context->accounts) {
+        say(message, "%.200s: %.300s", settings->basic.place, why.text);
+        context_free(context);
+        return NULL;
+    }
+    return context;
+}
+
+/* --- the issuer ------------------------------------------------------------------------------------------------------
+ */
+
+static bool ask_issuer(const attester_context *context, const char *url, const http_request *request,
+                       const char *accept, http_result *result) {
+    mqd_message why;
+    const http_call call = {.url = url,
+                            .ca_file = context->issuer_ca,
+                            .certificate = context->certificate,
+                            .private_key = context->private_key,
+                            .content_type = request ? request->content_type : NULL,
+                            .accept = accept,
+                            .body = request ? request->body : NULL,
+                            .length = request ? request->length : 0,
+                            .answer_max = request ? MASQUE_TOKEN_BODY_MAX : DIRECTORY_MAX,
+                            .timeout_s = ISSUER_TIMEOUT_S};
+    if (!http_client_call(&call, result, &why)) {
+        log_line(&context->log, MASQUE_LOG_WARNING, "issuer", "%s", why.text);
+        return false;
+    }
+    return true;
+}
+
+/* False: it can't be had. */
+static bool fetch_directory(attester_context *context, token_directory *directory) {
+    char url[2048];
+    mqd_message why;
+    http_result result;
+    size_t length = strlen(context->issuer);
+    length -= length > 0 && context->issuer[length - 1] == '/';
+    snprintf(url, sizeof url, "%.*s%s", (int)length, context->issuer, MASQUE_TOKEN_DIRECTORY_PATH);
+    if (!ask_issuer(context, url, NULL, MASQUE_TOKEN_DIRECTORY_TYPE, &result)) {
+        return false;
+    }
+    bool good = result.status == 200 && result.body;
+    if (!good) {
+        say(&why, "status %ld", result.status);
+    }
+    good = good && directory_read(directory, (const char *)result.body, result.length, &why);
+    if (!good) {
+        log_line(&context->log, MASQUE_LOG_WARNING, "issuer", "no directory at %.200s: %s", url, why.text);
+    } else {
+        context->until = time(NULL) + (time_t)directory_age(result.cache_control);
+    }
+    free(result.body);
+    return good;
+}
+
+/* The issuer's, as it stands now, or stood when it said how long that is good for. */
+static bool read_directory(attester_context *context, token_directory *directory) {
+    pthread_mutex_lock(&context->lock);
+    bool good = time(NULL) < context->until || fetch_directory(context, &context->directory);
+    *directory = context->directory;
+    pthread_mutex_unlock(&context->lock);
+    return good;
+}
+
+/* --- requests --------------------------------------------------------------------------------------------------------
+ */
+
+/* Requests come to us, so that the issuer sees us alone. */
+static void answer_directory(attester_context *context, http_answer *answer) {
+    token_directory *directory = malloc(sizeof *directory);
+    answer->status = 502;
+    if (directory && read_directory(context, directory)) {
+        snprintf(directory->request_uri, sizeof directory->request_uri, "%s", TOKEN_REQUEST_PATH);
+        answer->body = (uint8_t *)directory_write(directory);
+    }
+    free(directory);
+    if (answer->body) {
+        answer->status = 200;
+        answer->length = strlen((const char *)answer->body);
+        answer->content_type = MASQUE_TOKEN_DIRECTORY_TYPE;
+        answer->field = "Cache-Control";
+        answer->value = "max-age=600";
+    }
+}
+
+/* Who asks; false: nobody that is known. */
+static bool authenticate(const attester_context *context, const http_request *request, account_credential *who) {
+    const char *value = request->authorization;
+    if (!value || strncasecmp(value, "basic ", 6) != 0) {
+        return false;
+    }
+    value += 6 + strspn(value + 6, " ");
+    return account_credential_read(who, value, strlen(value)) &&
+           accounts_check(context->accounts, who->name, who->password);
+}
+
+static bool take_tokens(attester_counts *counts, const char *name, size_t count) {
+    pthread_mutex_lock(&counts->lock);
+    bool taken = masque_token_attester_take(counts->attester, name, strlen(name), count);
+    pthread_mutex_unlock(&counts->lock);
+    return taken;
+}
+
+static void give_back(attester_counts *counts, const char *name, size_t count) {
+    pthread_mutex_lock(&counts->lock);
+    masque_token_attester_give_back(counts->attester, name, strlen(name), count);
+    pthread_mutex_unlock(&counts->lock);
+}
+
+/* Nothing of the client's goes along but what is blinded. */
+static bool forward(attester_context *context, const http_request *request, http_answer *answer) {
+    bool batch = strcasecmp(request->content_type, MASQUE_TOKEN_BATCH_REQUEST_TYPE) == 0;
+    const char *accept = batch ? MASQUE_TOKEN_BATCH_RESPONSE_TYPE : MASQUE_TOKEN_RESPONSE_TYPE;
+    char url[4096];
+    http_result result;
+    token_directory *directory = malloc(sizeof *directory);
+    bool known = directory && read_directory(context, directory);
+    if (known) {
+        directory_url(directory, context->issuer, url, sizeof url);
+    }
+    free(directory);
+    answer->status = 502;
+    if (!known || !ask_issuer(context, url, request, accept, &result)) {
+        return false;
+    }
+    bool good = result.status == 200 && strcasecmp(result.content_type, accept) == 0 && result.body;
+    answer->status = good ? 200 : result.status == 400 || result.status == 422 ? (unsigned)result.status : 502;
+    if (good) {
+        answer->content_type = accept;
+        answer->body = result.body;
+        answer->length = result.length;
+    } else {
+        free(result.body);
+    }
+    return good;
+}
+
+static void answer_tokens(attester_context *context, const http_request *request, http_answer *answer) {
+    account_credential who;
+    size_t count = masque_token_request_count(request->content_type, request->body, request->length);
+    if (!authenticate(context, request, &who)) {
+        answer->status = 401;
+        answer->field = "WWW-Authenticate";
+        answer->value = "Basic realm=\"attester\", charset=\"UTF-8\"";
+    } else if (count == 0) {
+        answer->status = 400;
+    } else if (!take_tokens(context->counts, who.name, count)) {
+        answer->status = 429;
+    } else if (!forward(context, request, answer)) {
+        give_back(context->counts, who.name, count);
+    }
+    explicit_bzero(&who, sizeof who);
+}
+
+static void handle(void *context, const http_request *request, http_answer *answer) {
+    if (token_role_refuse(request, answer)) {
+        return;
+    }
+    if (strcmp(request->path, TOKEN_REQUEST_PATH) == 0) {
+        answer_tokens(context, request, answer);
+    } else {
+        answer_directory(context, answer);
+    }
+}
+
+bool attester_role_serve(token_role *role, const mqd_settings *settings, const log_options *log, mqd_message *message) {
+    attester_context *context = context_new(&settings->attester, role->context, message);
+    if (!context) {
+        return false;
+    }
+    context->log = *log;
+    return token_role_serve(role, &settings->attester.role, handle, context, context_free, message);
+}
+
+bool attester_role_check(const mqd_settings *settings, mqd_message *message) {
+    attester_context *context = context_new(&settings->attester, NULL, message);
+    if (context) {
+        context_free(context);
+    }
+    return context != NULL;
+}

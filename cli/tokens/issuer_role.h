@@ -1,0 +1,19 @@
+/*
+ * tokens/issuer_role.h: `issuer:` in the configuration: an issuer of Privacy Pass tokens with its directory.
+ */
+#ifndef TOKENS_ISSUER_ROLE_H
+#define TOKENS_ISSUER_ROLE_H
+
+#include "tokens/role.h"
+
+/* Reads keys and serves with them; also again, for a reload. False with MESSAGE set; then what was there goes on. */
+bool issuer_role_serve(token_role *role, const mqd_settings *settings, mqd_message *message);
+
+/* The same without serving: are keys and files good? */
+bool issuer_role_check(const mqd_settings *settings, mqd_message *message);
+
+/* A private key file of TYPE in the form that the library takes: PEM, or a line of Base64. To be given to
+   forget_secret(). NULL with MESSAGE set. */
+char *issuer_key_read(const char *path, masque_token_type type, size_t *length, mqd_message *message);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * masqueproxy/token_attester.h: the attester of Privacy Pass (RFC 9576 2.1.1): it knows who asks, and vouches for that
+ * to an issuer by passing the blinded request on. Who somebody is the host finds out, by a password or by SSO; here it
+ * is counted how many tokens each account got in a period.
+ *
+ *   count = masque_token_request_count(media_type, body, length);      // 0: 400
+ *   if (masque_token_attester_take(attester, account, account_length, count)) ... POST to the issuer, nothing added ...
+ *
+ * Threads: one at a time for each attester.
+ */
+#ifndef MASQUE_TOKEN_ATTESTER_H
+#define MASQUE_TOKEN_ATTESTER_H
+
+#include <masqueproxy/token_issuer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct masque_token_attester_options {
+    uint64_t tokens_per_account; /* in a period */
+    uint32_t period;             /* seconds, at least 1; periods begin at whole multiples of it since 1970 */
+    size_t accounts_max;         /* that are counted in a period; further ones get nothing */
+    masque_unix_time (*clock)(void *context);
+    void *context;
+} masque_token_attester_options;
+
+typedef struct masque_token_attester masque_token_attester;
+
+/* *ATTESTER is NULL unless 0 is returned: MASQUE_ERR_INVALID: no period, clock or accounts; MASQUE_ERR_NO_MEMORY. */
+MASQUE_EXTERN int masque_token_attester_new(masque_token_attester **attester,
+                                            const masque_token_attester_options *options,
+                                            const masque_runtime *runtime);
+/* ATTESTER may be NULL. */
+MASQUE_EXTERN void masque_token_attester_free(masque_token_attester *attester);
+
+/* May ACCOUNT have COUNT tokens more in this period? If so they are counted. Of the account a hash is kept, until the
+   period is over. */
+MASQUE_EXTERN bool masque_token_attester_take(masque_token_attester *attester, const char *account,
+                                              size_t account_length, size_t count);
+/* It did not get them: the issuer failed. */
+MASQUE_EXTERN void masque_token_attester_give_back(masque_token_attester *attester, const char *account,
+                                                   size_t account_length, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MASQUE_TOKEN_ATTESTER_H */
