@@ -224,6 +224,7 @@ static void on_worker_done(uv_async_t *async) {
 
 static void watch_signals(mqd_program *program) {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
     uv_loop_init(&program->loop);
     uv_signal_init(&program->loop, &program->hangup);
     uv_signal_init(&program->loop, &program->terminate);

@@ -329,8 +329,8 @@ static void report_damage(const spent_journal *journal, const loading *found) {
     uint64_t torn = found->records - found->last_good;
     if (found->damaged > torn) {
         log_line(&journal->log, MASQUE_LOG_ERROR, "spent-tokens",
-                 "%llu records in the middle of %.300s are damaged; their tokens could be used again: check the disk",
-                 (unsigned long long)(found->damaged - torn), journal->path);
+                 "%.300s is damaged before its end: %llu tokens of it could be used again; check the disk",
+                 journal->path, (unsigned long long)(found->damaged - torn));
     }
 }
 

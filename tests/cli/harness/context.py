@@ -35,7 +35,7 @@ class Context:
         self.program = program
         self.name = name
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="masque-cli-"))
-        self._ends = []
+        self._ends, self._proxies = [], 0
 
     def close(self):
         """Ends what was begun, last first; the first complaint is raised when all is done."""
@@ -98,11 +98,12 @@ class Context:
         choosing it and the proxy's binding, so that is tried again."""
         for attempt in range(5):
             settings = self.settings(**changes)
-            path = self.write_settings(settings)
+            path = self.write_settings(settings, f"proxy{self._proxies or ''}.yaml")
             command = list(wrap) + [self.program, "--config", path] + list(arguments)
             proxy = Proxy(self, command, environment, files)
             if proxy.await_ready(PATIENCE_S):
                 proxy.settings, proxy.config_path = settings, path
+                self._proxies += 1
                 return proxy
             if "Address already in use" not in proxy.log() or "listen" in changes:
                 raise AssertionError("the proxy did not start: " + proxy.log())

@@ -37,11 +37,11 @@ class Pki:
                 "-1", "-out", path)
         return path
 
-    def issue(self, name):
+    def issue(self, name, usage="serverAuth"):
         certificate, key, request = self._path(name + ".pem"), self._path(name + ".key"), self._path(name + ".csr")
         alternatives = ",".join(["IP:127.0.0.1", "IP:::1"] + [f"DNS:{n}" for n in NAMES])
         extensions = self.folder / (name + ".ext")
-        extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage={usage}\n")
         openssl("req", "-new", *CURVE, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._path("ca.key"), "-CAcreateserial",
                 "-out", certificate, "-days", "2", "-extfile", str(extensions))
