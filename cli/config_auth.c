@@ -26,6 +26,7 @@ struct file_spent_tokens {
     char *store;
     char *file;
     char *url;
+    char *password_file;
     char *most;
 };
 
@@ -53,11 +54,9 @@ static const cyaml_schema_value_t PRIVATE_TOKEN_ENTRY = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_private_token, PRIVATE_TOKEN_FIELDS)};
 
 static const cyaml_schema_field_t SPENT_TOKENS_FIELDS[] = {
-    TEXT("store", file_spent_tokens, store),
-    TEXT("file", file_spent_tokens, file),
-    TEXT("url", file_spent_tokens, url),
-    TEXT("most", file_spent_tokens, most),
-    CYAML_FIELD_END,
+    TEXT("store", file_spent_tokens, store), TEXT("file", file_spent_tokens, file),
+    TEXT("url", file_spent_tokens, url),     TEXT("password-file", file_spent_tokens, password_file),
+    TEXT("most", file_spent_tokens, most),   CYAML_FIELD_END,
 };
 
 const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
@@ -184,6 +183,10 @@ static bool take_spent_tokens(mqd_reader *reader, const file_spent_tokens *spent
     }
     settings_set_text(&settings->spent.file, spent->file);
     settings_set_text(&settings->spent.redis_url, spent->url);
+    if (spent->password_file) {
+        settings_set_file(&settings->spent.password, spent->password_file,
+                          config_place_of(reader, "auth.spent-tokens.password-file").text);
+    }
     settings_set_text(&settings->spent.place,
                       config_place_of(reader, redis ? "auth.spent-tokens.url" : "auth.spent-tokens.file").text);
     return true;

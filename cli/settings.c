@@ -89,6 +89,7 @@ void settings_free(mqd_settings *settings) {
     free(settings->spent.file);
     free(settings->spent.redis_url);
     free(settings->spent.place);
+    free_file(&settings->spent.password);
     for (size_t i = 0; i < settings->quic_key_count; i++) {
         free_file(&settings->quic_keys[i].file);
     }

@@ -60,8 +60,9 @@ typedef struct token_key {
 typedef struct spent_settings {
     char *file; /* NULL: in memory alone */
     char *redis_url;
-    char *place;   /* of either */
-    uint64_t most; /* tokens at a time */
+    mqd_file password; /* Redis's */
+    char *place;       /* of either */
+    uint64_t most;     /* tokens at a time */
 } spent_settings;
 
 /* A role that is served by HTTPS beside, or instead of, the proxy. */

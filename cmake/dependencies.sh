@@ -28,7 +28,8 @@ jobs=$(nproc 2>/dev/null || echo 2)
 build_packages='autoconf automake libtool make cmake ninja-build gcc g++ pkg-config xz-utils
 ca-certificates openssl curl libuv1-dev libc-ares-dev libcyaml-dev libjansson-dev libyaml-dev libmicrohttpd-dev
 libgnutls28-dev libcurl4-gnutls-dev libcrypt-dev libhiredis-dev'
-test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps'
+test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps
+liblzf1 libjemalloc2 libatomic1'
 
 say() { printf '%s\n' "$*"; }
 
@@ -66,6 +67,18 @@ apt_install() {
     # A first failure may be an old package list, so it is renewed then.
     as_root apt-get install -y --no-install-recommends "$@" ||
         { as_root apt-get update && as_root apt-get install -y --no-install-recommends "$@"; }
+}
+
+# Redis for the tests, without the service that its package starts: unpacked beside our sources.
+unpack_redis() {
+    rm -rf "$cache/redis"
+    mkdir -p "$cache/redis/packages"
+    (cd "$cache/redis/packages" &&
+        { apt-get download redis-server redis-tools || { as_root apt-get update && apt-get download redis-server redis-tools; }; })
+    for package in "$cache"/redis/packages/*.deb; do
+        dpkg -x "$package" "$cache/redis"
+    done
+    rm -rf "$cache/redis/packages"
 }
 
 install_packages() {
@@ -362,6 +375,9 @@ main() {
     flock 9
     # shellcheck disable=SC2086
     install_packages $packages
+    if [ "$1" = test ] && [ ! -x "$cache/redis/usr/bin/redis-server" ] && ! command -v redis-server >/dev/null; then
+        step 'unpack Redis' redis unpack_redis
+    fi
     protocol_libraries
 }
 

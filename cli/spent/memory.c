@@ -213,6 +213,27 @@ masque_verdict spent_memory_spend(spent_memory *store, const masque_spent_token 
     return verdict;
 }
 
+static bool is_in(spent_memory *store, const epoch *in, const uint8_t id[SPENT_ID_LENGTH]) {
+    uint64_t hash = hash_of(store, id);
+    size_t number = (size_t)(hash >> 52) % TABLES;
+    const table *t = &in->tables[number];
+    pthread_mutex_lock(&store->locks[number % LOCKS]);
+    bool found = t->capacity > 0 && memcmp(place_of(t, id, hash), id, SPENT_ID_LENGTH) == 0;
+    pthread_mutex_unlock(&store->locks[number % LOCKS]);
+    return found;
+}
+
+bool spent_memory_has(spent_memory *store, const masque_spent_token *token) {
+    uint8_t id[SPENT_ID_LENGTH];
+    memcpy(id, token->id, sizeof id);
+    id[0] |= memcmp(id, EMPTY, sizeof id) == 0;
+    pthread_rwlock_rdlock(&store->list_lock);
+    const epoch *in = find(store, key_of(token));
+    bool found = in && is_in(store, in, id);
+    pthread_rwlock_unlock(&store->list_lock);
+    return found;
+}
+
 static bool each_of_table(const epoch *in, const table *t, spent_memory_visit *visit, void *context) {
     masque_spent_token token = {.not_after = in->not_after == FOREVER ? 0 : (masque_unix_time)in->not_after};
     memcpy(token.key_id, &in->key, sizeof in->key);

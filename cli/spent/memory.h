@@ -25,6 +25,9 @@ void spent_memory_free(spent_memory *store);
 /* ALLOW: TOKEN is new, and noted. DENY: it was there. UNAVAILABLE: the store is full, or there is no memory. */
 masque_verdict spent_memory_spend(spent_memory *store, const masque_spent_token *token, masque_unix_time now);
 
+/* Is it noted? */
+bool spent_memory_has(spent_memory *store, const masque_spent_token *token);
+
 /* Calls VISIT with every token there is: the first SPENT_ID_LENGTH bytes of its ID, 8 of the key's, and not_after.
    VISIT must not use STORE. False as soon as VISIT said so. */
 typedef bool spent_memory_visit(void *context, const masque_spent_token *token);

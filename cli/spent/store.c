@@ -1,16 +1,20 @@
 #include "spent/store.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "files.h"
 #include "proxy_config.h"
 #include "spent/journal.h"
 #include "spent/memory.h"
+#include "spent/redis.h"
 
 struct spent_store {
     log_options log;
     spent_memory *memory;
-    spent_journal *journal; /* NULL: in memory alone */
+    spent_journal *journal; /* each may be NULL: in memory alone */
+    spent_redis *redis;
 };
 
 spent_store *spent_store_new(const mqd_settings *settings, const log_options *log, mqd_message *message) {
@@ -26,22 +30,40 @@ spent_store *spent_store_new(const mqd_settings *settings, const log_options *lo
     return store;
 }
 
+static spent_redis *open_redis(spent_store *store, const spent_settings *spent, mqd_message *why) {
+    size_t length = 0;
+    char *password = NULL;
+    if (spent->password.path) {
+        password = read_secret_file(spent->password.path, &length, why);
+        if (!password) {
+            return NULL;
+        }
+        password[strcspn(password, "\r\n")] = 0;
+    }
+    spent_redis *redis = spent_redis_new(spent->redis_url, password, store->memory, &store->log, why);
+    forget_secret(password, length);
+    return redis;
+}
+
 bool spent_store_open(spent_store *store, const mqd_settings *settings, mqd_message *message) {
     mqd_message why;
-    const char *file = settings->spent.file;
-    if (!file) {
-        return true;
+    const spent_settings *spent = &settings->spent;
+    if (spent->file) {
+        store->journal = spent_journal_open(spent->file, store->memory, &store->log, &why);
+    } else if (spent->redis_url) {
+        store->redis = open_redis(store, spent, &why);
     }
-    store->journal = spent_journal_open(file, store->memory, &store->log, &why);
-    if (!store->journal) {
-        say(message, "%.150s: %.350s", settings->spent.place, why.text);
+    bool opened = store->journal || store->redis || (!spent->file && !spent->redis_url);
+    if (!opened) {
+        say(message, "%.150s: %.350s", spent->place, why.text);
     }
-    return store->journal != NULL;
+    return opened;
 }
 
 void spent_store_free(spent_store *store) {
     if (store) {
         spent_journal_close(store->journal);
+        spent_redis_free(store->redis);
         spent_memory_free(store->memory);
         free(store);
     }
@@ -50,6 +72,9 @@ void spent_store_free(spent_store *store) {
 masque_verdict spent_store_spend(void *context, const masque_spent_token *token) {
     spent_store *store = context;
     masque_unix_time now = time(NULL);
+    if (store->redis) {
+        return spent_redis_spend(store->redis, token, verdicts_own());
+    }
     return store->journal ? spent_journal_spend(store->journal, token, now, verdicts_own())
                           : spent_memory_spend(store->memory, token, now);
 }

@@ -132,9 +132,9 @@ def provoke(t, level, form):
     H1(t, proxy).connect("10.0.0.1:443")
     for _ in range(9):
         H1(t, proxy).connect("127.0.0.1:1", key="wrong-wrong")
-    t.write_settings({**proxy.settings, "workers": 0})
+    t.write_settings({**proxy.settings, "workers": 0}, proxy.config_path)
     proxy.reload()
-    t.write_settings(proxy.settings)
+    t.write_settings(proxy.settings, proxy.config_path)
     if level in ("info", "debug"):
         proxy.reload()
     proxy.signal(15)
