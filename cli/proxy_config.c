@@ -226,6 +226,7 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
         return NULL;
     }
     masque_config_set_limits(config, &settings->limits);
+    masque_config_set_challenge(config, settings->challenge);
     masque_config_add_ticket_key(config, ticket_key);
     for (size_t i = 0; i < settings->rule_count; i++) {
         masque_config_add_target_rule(config, &settings->rules[i]);

@@ -49,6 +49,10 @@ typedef struct masque_auth_method {
        note of request->tunnel; a MASQUE_EVENT_AUTHORIZE follows, and the host
        calls masque_authorized() once, in this or a later turn of its loop. */
     masque_verdict (*check)(void *context, const masque_auth_request *request);
+    /* What the method asks for, as a value of Proxy-Authenticate (RFC 9110 11.7.1), with a final zero into SIZE bytes
+       at TEXT; returns its length, or 0: nothing, or it does not fit. For masque_config_set_challenge(). May be NULL.
+     */
+    size_t (*challenge)(void *context, char *text, size_t size);
     /* Called once when the last user of the configuration is gone. May be NULL. */
     void (*release)(void *context);
     void *context;

@@ -80,6 +80,10 @@ MASQUE_EXTERN int masque_config_add_preshared(masque_config *config, const char 
    NULL. On success the library calls METHOD->release once, later. */
 MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method);
 
+/* A request without any credential is answered by 407 and what the methods ask for, which tells that this is a proxy;
+   unless told it gets the 403 of a wrong credential. */
+MASQUE_EXTERN int masque_config_set_challenge(masque_config *config, bool on);
+
 /* Adds a rule; the order among allow rules, and among deny rules, is free.
    MASQUE_ERR_INVALID: a prefix with host bits or a wrong length or range. */
 MASQUE_EXTERN int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule);

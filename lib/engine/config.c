@@ -219,6 +219,14 @@ int masque_config_add_auth_method(masque_config *config, const masque_auth_metho
     return append_method(config, method);
 }
 
+int masque_config_set_challenge(masque_config *config, bool on) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    config->challenges = on;
+    return 0;
+}
+
 int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule) {
     return config->sealed ? MASQUE_ERR_STATE : mq_targets_add_rule(&config->targets, rule);
 }

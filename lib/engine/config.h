@@ -31,6 +31,7 @@ struct masque_config {
     masque_congestion congestion;
     bool may_migrate;
     mq_uri_template udp_template;
+    bool challenges; /* 407 */
     bool no_udp;
 };
 

@@ -74,13 +74,22 @@ static void log_answer(const mq_tunnel *tunnel, mq_refusal refusal, unsigned sta
     mq_log(tunnel->conn->engine, &record);
 }
 
-void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
+/* What the methods ask for. */
+typedef struct challenges {
+    const char *values[MQ_CHALLENGES_MAX];
+    size_t count;
+    char texts[MQ_CHALLENGES_MAX][MQ_CHALLENGE_LENGTH_MAX];
+} challenges;
+
+static void answer(mq_tunnel *tunnel, mq_refusal refusal, const challenges *asked) {
     mq_conn *conn = tunnel->conn;
     masque_engine *engine = conn->engine;
     mq_session *session = tunnel->stream.session;
     const mq_response response = {.refusal = refusal,
                                   .udp = tunnel->udp != NULL,
                                   .h3_port = conn->h3_port,
+                                  .challenges = asked ? asked->values : NULL,
+                                  .challenge_count = asked ? asked->count : 0,
                                   .timing = measure(tunnel->opening, engine->now)};
     unsigned status = mq_response_status(&response);
     assert(session);
@@ -94,6 +103,30 @@ void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
     }
     engine->stats.tunnels_total++;
     mq_tunnel_opened(tunnel);
+}
+
+void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal) {
+    answer(tunnel, refusal, NULL);
+}
+
+/* 407, or 403 where no method asks for anything: a 407 has a challenge (RFC 9110 15.5.8). */
+static void answer_challenge(mq_tunnel *tunnel) {
+    const masque_config *config = current_config(tunnel);
+    const masque_allocator *allocator = mq_engine_allocator(tunnel->conn->engine);
+    challenges *asked = mq_alloc(allocator, sizeof *asked);
+    if (asked) {
+        asked->count = 0;
+    }
+    for (size_t i = 0; asked && i < config->method_count && asked->count < MQ_CHALLENGES_MAX; i++) {
+        const masque_auth_method *method = &config->methods[i];
+        char *text = asked->texts[asked->count];
+        if (method->challenge && method->challenge(method->context, text, sizeof asked->texts[0]) > 0) {
+            asked->values[asked->count++] = text;
+        }
+    }
+    bool any = asked && asked->count > 0;
+    answer(tunnel, any ? MQ_REFUSAL_CHALLENGE : MQ_REFUSAL_UNAUTHORIZED, asked);
+    mq_free(allocator, asked);
 }
 
 /* --- authentication ------------------------------------------------------------------- */
@@ -173,6 +206,10 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
                   conn->auth_failures >= conn->setup->config->limits.auth_failures_max;
     if (barred || !mq_request_credential(request, &text)) {
         judge(tunnel, MASQUE_AUTH_DENY, !barred);
+        return;
+    }
+    if (text->length == 0 && conn->setup->config->challenges) {
+        answer_challenge(tunnel);
         return;
     }
     masque_auth_request question = split_credential(tunnel, text);

@@ -17,6 +17,8 @@
 
 /* Our longest answer head: status line, five fields, Connection and length or Upgrade. */
 #define ANSWER_MAX 640
+/* "proxy-authenticate: " and a line\'s end. */
+#define CHALLENGE_NAME_MAX 24u
 /* What most heads fit into. */
 #define HEAD_FIRST 1024u
 
@@ -293,9 +295,13 @@ static size_t write_head(char *text, size_t size, const mq_response *response) {
 static int h1_respond(mq_session *session, mq_stream *stream, const mq_response *response) {
     mq_h1_session *h1 = h1_of(session);
     assert(h1->state == MQ_H1_WAITING);
-    h1->said = mq_alloc(session->allocator, ANSWER_MAX);
+    size_t size = ANSWER_MAX;
+    for (size_t i = 0; i < response->challenge_count; i++) {
+        size += strlen(response->challenges[i]) + CHALLENGE_NAME_MAX;
+    }
+    h1->said = mq_alloc(session->allocator, size);
     if (h1->said && response->refusal == MQ_REFUSAL_NONE) {
-        h1->said_length = write_head(h1->said, ANSWER_MAX, response);
+        h1->said_length = write_head(h1->said, size, response);
         h1->state = MQ_H1_TUNNEL;
         return 0;
     }
@@ -306,7 +312,7 @@ static int h1_respond(mq_session *session, mq_stream *stream, const mq_response 
         session->must_abort = true;
         return MASQUE_ERR_NO_MEMORY;
     }
-    h1->said_length = write_head(h1->said, ANSWER_MAX, response);
+    h1->said_length = write_head(h1->said, size, response);
     return 0;
 }
 

@@ -26,6 +26,7 @@ static const reason_row REASONS[] = {
     {400, "Bad Request"},
     {403, "Forbidden"},
     {405, "Method Not Allowed"},
+    {407, "Proxy Authentication Required"},
     {431, "Request Header Fields Too Large"},
     {501, "Not Implemented"},
     {502, "Bad Gateway"},
@@ -91,6 +92,9 @@ size_t mq_response_fields(const mq_response *response, mq_response_text *text,
     if (response->h3_port) {
         snprintf(text->alt_svc, sizeof text->alt_svc, "h3=\":%u\"", response->h3_port);
         fields[count++] = (masque_field){.name = "alt-svc", .value = text->alt_svc};
+    }
+    for (size_t i = 0; i < response->challenge_count && row->status == 407; i++) {
+        fields[count++] = (masque_field){.name = "proxy-authenticate", .value = response->challenges[i]};
     }
     if (row->status == 405) {
         fields[count++] = (masque_field){.name = "allow", .value = "CONNECT"};

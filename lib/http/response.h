@@ -10,12 +10,14 @@
 
 /* Why a request was refused. X(name, status, Proxy-Status error type, rcode or
    NULL, details or NULL). 403 is what the product's documentation wants for
-   failed authentication, 502 for time-outs (the registry suggests 504). */
+   failed authentication; 407 is an option, for requests without credentials; 502 for time-outs (the registry suggests
+   504). */
 #define MQ_REFUSALS(X)                                                                                                 \
     X(MALFORMED, 400, "http_request_error", NULL, "malformed request")                                                 \
     X(BAD_AUTHORITY, 400, "http_request_error", NULL, "malformed authority")                                           \
     X(UNAUTHORIZED, 403, "http_request_denied", NULL, NULL)                                                            \
     X(TARGET_DENIED, 403, "destination_ip_prohibited", NULL, NULL)                                                     \
+    X(CHALLENGE, 407, "http_request_denied", NULL, "authentication required")                                          \
     X(METHOD, 405, "http_request_error", NULL, "method not supported")                                                 \
     X(TOO_LARGE, 431, "http_request_error", NULL, "request head too large")                                            \
     X(PROTOCOL, 501, "http_request_error", NULL, "protocol not supported")                                             \
@@ -49,13 +51,17 @@ typedef struct mq_timing {
 } mq_timing;
 
 typedef struct mq_response {
-    mq_refusal refusal; /* NONE: 200 */
-    bool udp;           /* of CONNECT-UDP: datagrams follow (RFC 9298) */
-    uint16_t h3_port;   /* named in Alt-Svc (RFC 7838); 0: none */
+    mq_refusal refusal;            /* NONE: 200 */
+    bool udp;                      /* of CONNECT-UDP: datagrams follow (RFC 9298) */
+    uint16_t h3_port;              /* named in Alt-Svc (RFC 7838); 0: none */
+    const char *const *challenges; /* of CHALLENGE: values of Proxy-Authenticate (RFC 9110 11.7.1) */
+    size_t challenge_count;        /* at most MQ_CHALLENGES_MAX */
     mq_timing timing;
 } mq_response;
 
-#define MQ_RESPONSE_FIELDS_MAX 5
+#define MQ_CHALLENGES_MAX 4
+#define MQ_CHALLENGE_LENGTH_MAX 4096u
+#define MQ_RESPONSE_FIELDS_MAX (5 + MQ_CHALLENGES_MAX)
 
 /* Room for the texts of one response. */
 typedef struct mq_response_text {

@@ -37,6 +37,7 @@ typedef struct proxy {
     sim_prng chance;
     masque_runtime runtime;
     support_issuer issuer;
+    bool challenges;
 } proxy;
 
 static masque_unix_time clock_of(void *context) {
@@ -77,10 +78,11 @@ static void take_tokens(sim_world *w, masque_config *config) {
     assert_int_equal(masque_token_origin_add_key(origin, &key), 0);
     const masque_auth_method method = masque_token_origin_method(origin);
     assert_int_equal(masque_config_add_auth_method(config, &method), 0);
+    assert_int_equal(masque_config_set_challenge(config, p->challenges), 0);
 }
 
-static sim_world *open_world(proxy *p) {
-    *p = (proxy){.spent = {.answer = MASQUE_AUTH_ALLOW}};
+static sim_world *open_world(proxy *p, bool challenges) {
+    *p = (proxy){.spent = {.answer = MASQUE_AUTH_ALLOW}, .challenges = challenges};
     sim_alloc_init(); /* before the issuer has anything of wolfSSL's */
     sim_prng_seed(&p->chance, 7);
     p->runtime = (masque_runtime){.random = on_random, .context = &p->chance};
@@ -127,7 +129,7 @@ static void test_once(void **state) {
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
         proxy p;
         char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
-        sim_world *w = open_world(&p);
+        sim_world *w = open_world(&p, false);
         new_token(&p, text);
         snprintf(credential, sizeof credential, "PrivateToken token=\"%s\"", text);
         assert_int_equal(ask(w, &ROWS[i], "proxy-authorization", credential, true), 200);
@@ -157,7 +159,7 @@ static void test_store_is_gone(void **state) {
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
         proxy p;
         char text[MASQUE_BASE64_LENGTH(MQ_PRIVATE_TOKEN_MAX) + 1], credential[700];
-        sim_world *w = open_world(&p);
+        sim_world *w = open_world(&p, false);
         p.spent.answer = MASQUE_AUTH_UNAVAILABLE;
         new_token(&p, text);
         snprintf(credential, sizeof credential, "PrivateToken token=%s", text);
@@ -166,7 +168,65 @@ static void test_store_is_gone(void **state) {
     }
 }
 
+/* --- what is asked for ------------------------------------------------------------------------------------------ */
+
+/* The value of PARAMETER="..." in TEXT, decoded; returns its length. */
+static size_t value_of(const char *text, const char *parameter, uint8_t *bytes, size_t capacity) {
+    size_t length;
+    const char *at = strstr(text, parameter);
+    assert_non_null(at);
+    at += strlen(parameter);
+    assert_true(masque_base64_decode(bytes, capacity, &length, at, strcspn(at, "\"")));
+    return length;
+}
+
+static void check_challenge(const proxy *p, const char *text) {
+    uint8_t bytes[1024];
+    char texts[MASQUE_TOKEN_CHALLENGE_MAX];
+    masque_token_challenge challenge;
+    assert_int_equal(strncmp(text, "PrivateToken challenge=\"", 24), 0);
+    size_t length = value_of(text, "challenge=\"", bytes, sizeof bytes);
+    assert_int_equal(masque_token_challenge_read(&challenge, texts, bytes, length), 0);
+    assert_int_equal(challenge.type, MASQUE_TOKEN_BLIND_RSA);
+    assert_string_equal(challenge.issuer, ISSUER);
+    assert_string_equal(challenge.origin_info, ORIGIN);
+    assert_null(challenge.redemption_context);
+    length = value_of(text, ", token-key=\"", bytes, sizeof bytes);
+    assert_int_equal(length, p->issuer.spki_length);
+    assert_memory_equal(bytes, p->issuer.spki, length);
+}
+
+/* Without credentials 407 and the challenge, where that is wanted; with wrong ones 403 as ever. */
+static void test_challenge(void **state) {
+    static const char *const protocols[] = {"http/1.1", "h2"};
+    (void)state;
+    for (size_t on = 0; on < 2; on++) {
+        proxy p;
+        sim_world *w = open_world(&p, on);
+        for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
+            unsigned asked = ask(w, &ROWS[i], "x", "y", false);
+            SIM_CHECK(w, asked == (on ? 407 : 403), "%s: %u", ROWS[i].name, asked);
+            assert_int_equal(ask(w, &ROWS[i], "proxy-authorization", "PrivateToken token=AAAA", false), 403);
+        }
+        for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
+            sim_conn *c = sim_connect(w, &(sim_client){.alpn = protocols[i], .address = "198.51.100.251"});
+            sim_tun *t = sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1", .key = ""});
+            sim_settle(w);
+            assert_int_equal(t->status, on ? 407 : 403);
+            if (on) {
+                check_challenge(&p, t->proxy_authenticate);
+            } else {
+                assert_string_equal(t->proxy_authenticate, "");
+            }
+        }
+        /* Asking is no guess. */
+        assert_int_equal(sim_stats(w).auth_failures, SIM_COUNT(ROWS));
+        close_world(w, &p);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_once), cmocka_unit_test(test_store_is_gone)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_once), cmocka_unit_test(test_store_is_gone),
+                                       cmocka_unit_test(test_challenge)};
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -30,6 +30,8 @@ static const refusal_row REFUSALS[] = {
      "masqueproxy; error=http_request_denied"},
     {"target denied", MQ_REFUSAL_TARGET_DENIED, 403, "Forbidden", "destination_ip_prohibited",
      "masqueproxy; error=destination_ip_prohibited"},
+    {"challenge", MQ_REFUSAL_CHALLENGE, 407, "Proxy Authentication Required", "http_request_denied",
+     "masqueproxy; error=http_request_denied; details=\"authentication required\""},
     {"method", MQ_REFUSAL_METHOD, 405, "Method Not Allowed", "http_request_error",
      "masqueproxy; error=http_request_error; details=\"method not supported\""},
     {"too large", MQ_REFUSAL_TOO_LARGE, 431, "Request Header Fields Too Large", "http_request_error",

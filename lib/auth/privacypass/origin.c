@@ -1,6 +1,7 @@
 /* auth/privacypass/origin.c: is a token good? (masqueproxy/privacy_pass.h) */
 #include <masqueproxy/privacy_pass.h>
 
+#include <masqueproxy/base64.h>
 #include <string.h>
 
 #include "auth/privacypass/token.h"
@@ -10,6 +11,8 @@
 #include "crypto/voprf.h"
 
 #define TEXT_MAX 65535u
+/* The longest challenge that is asked for; longer ones are only taken. */
+#define CHALLENGE_BYTES_MAX 1024u
 
 typedef struct origin_key {
     char *issuer;
@@ -18,8 +21,10 @@ typedef struct origin_key {
     uint8_t redemption_bytes[MASQUE_REDEMPTION_LENGTH];
     uint32_t redemption_period;
     masque_token_type type;
-    mq_rsa_key *rsa;        /* Blind RSA's */
-    mq_voprf_private voprf; /* VOPRF's */
+    mq_rsa_key *rsa;                /* Blind RSA's */
+    mq_voprf_private voprf;         /* VOPRF's */
+    uint8_t bytes[MQ_RSA_SPKI_MAX]; /* as it was given */
+    size_t length;
     uint8_t id[MQ_TOKEN_DIGEST];
     masque_unix_time not_before;
     masque_unix_time not_after;
@@ -134,10 +139,12 @@ static int copy_key(const masque_allocator *allocator, origin_key *key, const ma
     if (!key->issuer || !key->origin_info) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    int error = mq_sha256(key->id, &piece, 1);
+    int error = given->length <= sizeof key->bytes ? mq_sha256(key->id, &piece, 1) : MASQUE_ERR_INVALID;
     if (error) {
         return error;
     }
+    memcpy(key->bytes, given->bytes, given->length);
+    key->length = given->length;
     return given->type == MASQUE_TOKEN_VOPRF ? take_voprf(key, given) : take_rsa(key, allocator, given);
 }
 
@@ -180,19 +187,28 @@ static int rotated(const origin_key *key, int64_t number, uint8_t context[MQ_RED
     return mq_secret_digest(context, key->redemption_bytes, text, sizeof text);
 }
 
+static bool in_time(const origin_key *key, masque_unix_time now) {
+    return now >= key->not_before && (key->not_after == 0 || now <= key->not_after);
+}
+
+/* CONTEXT is where a rotating one will be. */
+static mq_token_challenge challenge_of(const origin_key *key, const uint8_t context[MQ_REDEMPTION_CONTEXT]) {
+    return (mq_token_challenge){
+        .type = (uint16_t)key->type,
+        .issuer = key->issuer,
+        .issuer_length = strlen(key->issuer),
+        .redemption_context = key->redemption == MASQUE_REDEMPTION_ROTATING ? context : key->redemption_bytes,
+        .redemption_context_length = key->redemption == MASQUE_REDEMPTION_NONE ? 0 : MQ_REDEMPTION_CONTEXT,
+        .origin_info = key->origin_info,
+        .origin_info_length = strlen(key->origin_info)};
+}
+
 /* 0: TOKEN was made for KEY's challenge. MASQUE_ERR_INVALID: it was not. */
 static int check_challenge(const origin_key *key, const mq_token *token, masque_unix_time now) {
     bool rotates = key->redemption == MASQUE_REDEMPTION_ROTATING;
     uint8_t context[MQ_REDEMPTION_CONTEXT];
     uint8_t digest[MQ_TOKEN_DIGEST];
-    const mq_token_challenge challenge = {.type = token->type,
-                                          .issuer = key->issuer,
-                                          .issuer_length = strlen(key->issuer),
-                                          .redemption_context = rotates ? context : key->redemption_bytes,
-                                          .redemption_context_length =
-                                              key->redemption == MASQUE_REDEMPTION_NONE ? 0 : MQ_REDEMPTION_CONTEXT,
-                                          .origin_info = key->origin_info,
-                                          .origin_info_length = strlen(key->origin_info)};
+    const mq_token_challenge challenge = challenge_of(key, context);
     for (int64_t back = 0; back < (rotates ? 2 : 1); back++) {
         int error = rotates ? rotated(key, now / key->redemption_period - back, context) : 0;
         error = error ? error : mq_token_challenge_digest(&challenge, digest);
@@ -222,8 +238,8 @@ static int check_authenticator(const origin_key *key, const mq_token *token) {
 }
 
 static int check_with(const origin_key *key, const mq_token *token, masque_unix_time now) {
-    bool in_time = now >= key->not_before && (key->not_after == 0 || now <= key->not_after);
-    if (token->type != key->type || !in_time || memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
+    if (token->type != key->type || !in_time(key, now) ||
+        memcmp(key->id, mq_token_key_id(token), MQ_TOKEN_DIGEST) != 0) {
         return MASQUE_ERR_INVALID;
     }
     int error = check_challenge(key, token, now);
@@ -264,11 +280,73 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
     return MASQUE_AUTH_DENY;
 }
 
+/* --- what is asked for (RFC 9577 2.1) --------------------------------------------------------------------------- */
+
+/* Is there a key for the same challenge that began later? */
+static bool is_outdated(const masque_token_origin *origin, const origin_key *key, masque_unix_time now) {
+    for (size_t i = 0; i < origin->count; i++) {
+        const origin_key *other = &origin->keys[i];
+        if (in_time(other, now) && other->not_before > key->not_before && other->type == key->type &&
+            other->redemption == key->redemption && strcmp(other->issuer, key->issuer) == 0 &&
+            strcmp(other->origin_info, key->origin_info) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Appends to TEXT, which has AT characters; returns how many then, or 0: it does not fit. */
+static size_t append(char *text, size_t size, size_t at, const char *literal, const uint8_t *bytes, size_t length) {
+    size_t prefix = strlen(literal);
+    if (at + prefix + MASQUE_BASE64_LENGTH(length) + 2 > size) {
+        return 0;
+    }
+    memcpy(text + at, literal, prefix);
+    masque_base64_encode(text + at + prefix, bytes, length);
+    at += prefix + MASQUE_BASE64_LENGTH(length);
+    memcpy(text + at, "\"", 2);
+    return at + 1;
+}
+
+static size_t append_challenge(const origin_key *key, masque_unix_time now, char *text, size_t size, size_t at) {
+    uint8_t context[MQ_REDEMPTION_CONTEXT], bytes[CHALLENGE_BYTES_MAX];
+    const mq_token_challenge challenge = challenge_of(key, context);
+    bool rotates = key->redemption == MASQUE_REDEMPTION_ROTATING;
+    size_t length = mq_token_challenge_length(&challenge);
+    if (length > sizeof bytes || (rotates && rotated(key, now / key->redemption_period, context) != 0)) {
+        return 0;
+    }
+    mq_token_challenge_write(&challenge, bytes);
+    size_t end =
+        append(text, size, at, at ? ", PrivateToken challenge=\"" : "PrivateToken challenge=\"", bytes, length);
+    return end ? append(text, size, end, ", token-key=\"", key->bytes, key->length) : 0;
+}
+
+/* All in one field, the first key's first: some clients look at no other. */
+static size_t write_challenges(void *context, char *text, size_t size) {
+    const masque_token_origin *origin = context;
+    masque_unix_time now = origin->options.clock(origin->options.context);
+    size_t at = 0;
+    for (size_t i = 0; i < origin->count; i++) {
+        const origin_key *key = &origin->keys[i];
+        if (in_time(key, now) && !is_outdated(origin, key, now)) {
+            size_t end = append_challenge(key, now, text, size, at);
+            if (end == 0) {
+                break;
+            }
+            at = end;
+        }
+    }
+    text[at] = 0;
+    return at;
+}
+
 static void release(void *context) {
     masque_token_origin_free(context);
 }
 
 masque_auth_method masque_token_origin_method(masque_token_origin *origin) {
     origin->in_use = true;
-    return (masque_auth_method){.name = "privacy-pass", .check = check, .release = release, .context = origin};
+    return (masque_auth_method){
+        .name = "privacy-pass", .check = check, .challenge = write_challenges, .release = release, .context = origin};
 }

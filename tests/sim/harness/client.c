@@ -59,20 +59,22 @@ void sim_tun_field(sim_tun *tun, const char *name, size_t name_length, const cha
     const struct {
         const char *name;
         char *text;
-    } kept[] = {{"server-timing", tun->server_timing},
-                {"proxy-status", tun->proxy_status},
-                {"allow", tun->allow},
-                {"connection", tun->connection},
-                {"content-length", tun->content_length},
-                {"capsule-protocol", tun->capsule_protocol},
-                {"upgrade", tun->upgrade}};
+        size_t size;
+    } kept[] = {{"server-timing", tun->server_timing, SIM_TEXT},
+                {"proxy-status", tun->proxy_status, SIM_TEXT},
+                {"allow", tun->allow, SIM_TEXT},
+                {"connection", tun->connection, SIM_TEXT},
+                {"content-length", tun->content_length, SIM_TEXT},
+                {"capsule-protocol", tun->capsule_protocol, SIM_TEXT},
+                {"upgrade", tun->upgrade, SIM_TEXT},
+                {"proxy-authenticate", tun->proxy_authenticate, SIM_LONG_TEXT}};
     tun->field_count++;
     if (name_length == 7 && memcmp(name, ":status", 7) == 0) {
         tun->status = (unsigned)strtoul(value, NULL, 10);
     }
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         if (strlen(kept[i].name) == name_length && strncasecmp(kept[i].name, name, name_length) == 0 &&
-            value_length < SIM_TEXT) {
+            value_length < kept[i].size) {
             memcpy(kept[i].text, value, value_length);
             kept[i].text[value_length] = 0;
         }

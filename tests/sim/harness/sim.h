@@ -124,6 +124,7 @@ typedef struct sim_ask {
 } sim_ask;
 
 #define SIM_TEXT 192
+#define SIM_LONG_TEXT 1024
 
 /* Growing arrays of bytes; all zero is an empty one. */
 typedef struct sim_bytes {
@@ -175,6 +176,7 @@ struct sim_tun {
     char content_length[SIM_TEXT];
     char capsule_protocol[SIM_TEXT];
     char upgrade[SIM_TEXT];
+    char proxy_authenticate[SIM_LONG_TEXT];
     size_t field_count;
     bool early;
     bool closed;
