@@ -59,11 +59,17 @@ static const cyaml_schema_field_t SPENT_TOKENS_FIELDS[] = {
     TEXT("most", file_spent_tokens, most),   CYAML_FIELD_END,
 };
 
+const cyaml_schema_field_t CONFIG_ACCOUNTS_FIELDS[] = {
+    NEEDED("file", file_accounts, file, 4096),
+    CYAML_FIELD_END,
+};
+
 const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
     TEXT("challenge", file_auth, challenge),
     LIST("preshared", file_auth, preshared, &PRESHARED_ENTRY),
     LIST("private-token", file_auth, private_token, &PRIVATE_TOKEN_ENTRY),
     CYAML_FIELD_MAPPING_PTR("spent-tokens", OPTIONAL, file_auth, spent_tokens, SPENT_TOKENS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("basic", OPTIONAL, file_auth, basic, CONFIG_ACCOUNTS_FIELDS),
     CYAML_FIELD_END,
 };
 
@@ -194,6 +200,9 @@ static bool take_spent_tokens(mqd_reader *reader, const file_spent_tokens *spent
 
 bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
     static const char *const truths[2] = {"false", "true"};
+    if (auth && auth->basic) {
+        settings_set_file(&reader->settings->basic, auth->basic->file, config_place_of(reader, "auth.basic.file").text);
+    }
     return !auth ||
            (config_take_word(reader, "auth.challenge", auth->challenge, truths, &reader->settings->challenge) &&
             take_preshared(reader, auth) && take_private_tokens(reader, auth) &&

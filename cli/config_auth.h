@@ -9,6 +9,9 @@
 typedef struct file_preshared file_preshared;
 typedef struct file_private_token file_private_token;
 typedef struct file_spent_tokens file_spent_tokens;
+typedef struct file_accounts {
+    char *file;
+} file_accounts;
 
 /* As the file has it; texts that it does not have are NULL. */
 typedef struct file_auth {
@@ -18,8 +21,10 @@ typedef struct file_auth {
     file_private_token *private_token;
     unsigned private_token_count;
     file_spent_tokens *spent_tokens;
+    file_accounts *basic;
 } file_auth;
 
+extern const cyaml_schema_field_t CONFIG_ACCOUNTS_FIELDS[];
 extern const cyaml_schema_field_t CONFIG_AUTH_FIELDS[];
 
 /* AUTH may be NULL. False with the message set. */

@@ -18,10 +18,6 @@ struct file_issuer_key {
     char *not_before;
 };
 
-struct file_accounts {
-    char *file;
-};
-
 static const cyaml_schema_field_t LISTENER_FIELDS[] = {
     NEEDED("address", file_role_listener, address, 100),
     CYAML_FIELD_END,
@@ -38,11 +34,6 @@ static const cyaml_schema_field_t ISSUER_KEY_FIELDS[] = {
 static const cyaml_schema_value_t ISSUER_KEY_ENTRY = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_issuer_key, ISSUER_KEY_FIELDS)};
 
-static const cyaml_schema_field_t ACCOUNTS_FIELDS[] = {
-    NEEDED("file", file_accounts, file, 4096),
-    CYAML_FIELD_END,
-};
-
 const cyaml_schema_field_t CONFIG_ISSUER_FIELDS[] = {
     LIST("listen", file_issuer, listen, &LISTENER_ENTRY), TEXT("certificate", file_issuer, certificate),
     TEXT("private-key", file_issuer, private_key),        TEXT("client-ca", file_issuer, client_ca),
@@ -55,7 +46,7 @@ const cyaml_schema_field_t CONFIG_ATTESTER_FIELDS[] = {
     TEXT("private-key", file_attester, private_key),
     TEXT("issuer", file_attester, issuer),
     TEXT("issuer-ca", file_attester, issuer_ca),
-    CYAML_FIELD_MAPPING_PTR("basic", OPTIONAL, file_attester, basic, ACCOUNTS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("basic", OPTIONAL, file_attester, basic, CONFIG_ACCOUNTS_FIELDS),
     TEXT("tokens-per-account", file_attester, tokens_per_account),
     TEXT("period", file_attester, period),
     CYAML_FIELD_END,

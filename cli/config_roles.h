@@ -4,11 +4,10 @@
 #ifndef CLI_CONFIG_ROLES_H
 #define CLI_CONFIG_ROLES_H
 
-#include "config_reader.h"
+#include "config_auth.h"
 
 typedef struct file_role_listener file_role_listener;
 typedef struct file_issuer_key file_issuer_key;
-typedef struct file_accounts file_accounts;
 
 /* As the file has them; texts that it does not have are NULL. */
 typedef struct file_issuer {

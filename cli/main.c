@@ -166,7 +166,8 @@ static void on_hangup(uv_signal_t *signal, int number) {
         for (unsigned i = 0; i < program->worker_count && config; i++) {
             worker_set_config(&program->workers[i], config);
         }
-        masque_config_release(config);
+        masque_config_release(program->config);
+        program->config = config;
         log_line(&program->log, MASQUE_LOG_INFO, "reload", "new connections use the new configuration");
     }
     settings_free(&next);
@@ -308,6 +309,7 @@ static void warn_of_unreadable(const mqd_program *program) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         warn_if_unreadable(program, settings->preshared[i].file.path);
     }
+    warn_if_unreadable(program, settings->basic.path);
     for (size_t i = 0; i < settings->token_key_count; i++) {
         warn_if_unreadable(program, settings->token_keys[i].private_key.path);
         warn_if_unreadable(program, settings->token_keys[i].redemption_secret.path);
@@ -336,12 +338,12 @@ static void clean_up(mqd_program *program) {
         handover_free(&program->handovers[i]);
     }
     token_roles_stop(&program->roles);
+    masque_config_release(program->config); /* its methods' threads give verdicts until then */
     spent_store_free(program->tokens);
     for (unsigned i = 0; i < program->worker_count; i++) {
         verdicts_free(&program->workers[i].verdicts);
     }
     free(program->handovers);
-    masque_config_release(program->config);
     settings_free(&program->settings);
     explicit_bzero(program->ticket_key, sizeof program->ticket_key);
     free(program->workers);

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "basic_auth.h"
 #include "certificates.h"
 #include "files.h"
 #include "private_tokens.h"
@@ -233,8 +234,8 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     }
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
-        !private_tokens_add(config, settings, tokens, message) || !set_quic(config, settings, message) ||
-        !seal(config, settings, message)) {
+        !basic_auth_add(config, settings, message) || !private_tokens_add(config, settings, tokens, message) ||
+        !set_quic(config, settings, message) || !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

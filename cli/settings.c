@@ -86,6 +86,7 @@ void settings_free(mqd_settings *settings) {
         free_token_key(&settings->token_keys[i]);
     }
     free_roles(settings);
+    free_file(&settings->basic);
     free(settings->spent.file);
     free(settings->spent.redis_url);
     free(settings->spent.place);

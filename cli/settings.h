@@ -115,6 +115,7 @@ typedef struct mqd_settings {
     token_key token_keys[TOKEN_KEYS_MAX];
     size_t token_key_count;
     spent_settings spent;
+    mqd_file basic; /* accounts */
     bool challenge; /* 407 for a request without credentials */
     issuer_settings issuer;
     attester_settings attester;
