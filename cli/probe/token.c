@@ -16,6 +16,7 @@
 #include "http/client.h"
 #include "rsa_keygen.h"
 #include "token_options.h"
+#include "tokens/accounts.h"
 #include "tokens/directory.h"
 #include "tokens/wallet.h"
 
@@ -383,6 +384,30 @@ static probe_exit run_export(const token_options *options) {
     return EXIT_OK;
 }
 
+/* --- account --------------------------------------------------------------------------------------------------------
+ */
+
+static probe_exit run_account(const token_options *options) {
+    mqd_message message;
+    char line[ACCOUNT_LINE_MAX];
+    size_t length = 0;
+    if (!options->user || !options->password_file) {
+        say(&message, "give --user NAME and --password-file FILE");
+        return complain("account", &message, EXIT_USAGE);
+    }
+    char *password = read_secret_file(options->password_file, &length, &message);
+    if (password) {
+        password[strcspn(password, "\r\n")] = 0;
+    }
+    bool made = password && account_line_make(line, options->user, password, &message);
+    forget_secret(password, length);
+    if (!made) {
+        return complain("account", &message, EXIT_USAGE);
+    }
+    puts(line);
+    return EXIT_OK;
+}
+
 /* --- the table -------------------------------------------------------------------------------------------------------
  */
 
@@ -393,6 +418,7 @@ static const struct {
     bool needs_wallet;
 } ROWS[] = {
     {"keygen", "a private key for an issuer; prints the public one as configurations want it", run_keygen, false},
+    {"account", "a line for an attester's or proxy's file of accounts", run_account, false},
     {"get", "fetch tokens into a wallet", run_get, false},
     {"show", "how many tokens a wallet holds", run_show, true},
     {"export", "print one token and take it out of the wallet", run_export, true},
@@ -400,7 +426,7 @@ static const struct {
 
 void command_token_print(void) {
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
-        printf("  masqueproxy token %-6s %s\n", ROWS[i].name, ROWS[i].help);
+        printf("  masqueproxy token %-7s %s\n", ROWS[i].name, ROWS[i].help);
     }
 }
 
@@ -421,6 +447,7 @@ probe_exit command_token(int argc, char **argv) {
         }
         return ROWS[i].run(&options);
     }
-    fprintf(stderr, "masqueproxy token: “%.40s” is no subcommand; expected keygen, get, show or export\n", name);
+    fprintf(stderr, "masqueproxy token: “%.40s” is no subcommand; expected keygen, account, get, show or export\n",
+            name);
     return EXIT_USAGE;
 }

@@ -1,12 +1,14 @@
 #include "tokens/accounts.h"
 
 #include <crypt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "files.h"
 
 #define ACCOUNTS_MAX 100000u
+#define BCRYPT_COST 12
 /* Of no password; as long to check as bcrypt's default. */
 #define NOBODY "$2b$12$......................Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -143,6 +145,31 @@ bool accounts_check(const accounts *list, const char *name, const char *password
     explicit_bzero(data, sizeof *data);
     free(data);
     return good;
+}
+
+bool account_line_make(char line[ACCOUNT_LINE_MAX], const char *name, const char *password, mqd_message *message) {
+    struct crypt_data *data = calloc(1, sizeof *data);
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    size_t length = strlen(name);
+    if (length == 0 || length > ACCOUNT_NAME_MAX || strpbrk(name, ":\r\n#") || !password[0] || strlen(password) > 72) {
+        say(message, "a name has 1 to %u bytes, none of them a colon or #, and a password 1 to 72", ACCOUNT_NAME_MAX);
+        free(data);
+        return false;
+    }
+    const char *hash = data && crypt_gensalt_rn("$2b$", BCRYPT_COST, NULL, 0, setting, sizeof setting)
+                           ? crypt_r(password, setting, data)
+                           : NULL;
+    bool made = hash && hash[0] != '*';
+    if (made) {
+        snprintf(line, ACCOUNT_LINE_MAX, "%s:%s", name, hash);
+    } else {
+        say(message, "no hash could be made");
+    }
+    if (data) {
+        explicit_bzero(data, sizeof *data);
+    }
+    free(data);
+    return made;
 }
 
 bool account_credential_read(account_credential *credential, const char *base64, size_t length) {

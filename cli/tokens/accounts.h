@@ -19,6 +19,10 @@ void accounts_free(accounts *list);
 /* Takes as long for a name that isn't there. */
 bool accounts_check(const accounts *list, const char *name, const char *password);
 
+/* A line for such a file, "NAME:HASH", by bcrypt. False with MESSAGE set. */
+#define ACCOUNT_LINE_MAX 400u
+bool account_line_make(char line[ACCOUNT_LINE_MAX], const char *name, const char *password, mqd_message *message);
+
 /* RFC 7617: what is behind "Basic ". PASSWORD is to be wiped. False: malformed. */
 typedef struct account_credential {
     char name[ACCOUNT_NAME_MAX + 1];
