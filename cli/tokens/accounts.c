@@ -92,18 +92,26 @@ static bool add_all(accounts *list, const char *path, mqd_message *message) {
     return true;
 }
 
-accounts *accounts_read(const char *path, mqd_message *message) {
+accounts *accounts_parse(char *text, size_t length, const char *path, mqd_message *message) {
     accounts *list = calloc(1, sizeof *list);
     if (!list) {
         say(message, "out of memory");
+        forget_secret(text, length);
         return NULL;
     }
-    list->text = read_secret_file(path, &list->length, message);
-    if (!list->text || !add_all(list, path, message)) {
+    list->text = text;
+    list->length = length;
+    if (!add_all(list, path, message)) {
         accounts_free(list);
         return NULL;
     }
     return list;
+}
+
+accounts *accounts_read(const char *path, mqd_message *message) {
+    size_t length;
+    char *text = read_secret_file(path, &length, message);
+    return text ? accounts_parse(text, length, path, message) : NULL;
 }
 
 void accounts_free(accounts *list) {

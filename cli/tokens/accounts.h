@@ -14,6 +14,8 @@ typedef struct accounts accounts;
 
 /* Lines of NAME:HASH; empty ones and those that begin with # are passed over. NULL with MESSAGE set. */
 accounts *accounts_read(const char *path, mqd_message *message);
+/* The same of a text, which it takes over and wipes in the end; PATH is for messages. */
+accounts *accounts_parse(char *text, size_t length, const char *path, mqd_message *message);
 void accounts_free(accounts *list);
 
 /* Takes as long for a name that isn't there. */

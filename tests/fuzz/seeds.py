@@ -189,6 +189,27 @@ TOKENS = [b"token=" + base64.urlsafe_b64encode(token(2, 354)), b'token="' + base
           der(0x30, PSS + der(3, b"\0" + RSA_KEY))]
 
 
+def batch(*items):
+    body = b"".join(items)
+    return struct.pack(">H", 0x4000 | len(body)) + body
+
+
+POINT = bytes.fromhex("031d689686c611991b55f1a1d8f4305ccd6cb719446f660a30db61b7aa87b46acf59b7c0d4a9077b3da21c25dd482229a0")
+REQUESTS = [b"\0\1K" + POINT, b"\0\2K" + bytes(255) + b"\2"]
+ISSUANCE = [kind + body for kind in (b"\0", b"\1") for body in
+            (*REQUESTS, batch(*REQUESTS), batch(REQUESTS[0]) + b"x", batch(b"\0\3K"), batch())]
+ISSUANCE += [b"\2" + POINT + bytes(range(96)), b"\3" + batch(b"\0", b"\1\0\1" + POINT + bytes(range(96)))]
+
+TOKEN_FILES = [
+    b'd{"issuer-request-uri":"/token-request","token-keys":[{"token-type":2,"token-key":"MIIB","not-before":5},'
+    b'{"token-type":1,"token-key":"Axxx"},{"token-type":55}]}',
+    b'd{"issuer-request-uri":"https://a.test/x","token-keys":[]}', b'd{"issuer-request-uri":"ftp://a","token-keys":{}}',
+    b"wmasqueproxy: token wallet, version 1\n2 issuer.example * AAI=\n1 a b AAEx\n", b"wmasqueproxy: token wallet, version 2\n",
+    b"h# accounts\nalice:$2b$12$abcdefghijklmnopqrstuujZkTwHUiJ9XdZPwKfcfDo7dMp5DjlTu\r\nbob:x\n", b"halice\n:\n",
+    b"j" + bytes(range(40)), b"bYWxpY2U6d29uZGVybGFuZA==", b"b",
+]
+
+
 def corpora():
     # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
     setups = [struct.pack("<H", 1 << bit) for bit in range(13)] + [b"\x47\x02", b"\x85\x0c"]
@@ -200,6 +221,8 @@ def corpora():
     yield "capsule", [bytes(sizes) + stream for stream in CAPSULES for sizes in ((0, 0, 0), (3, 1, 200))]
     yield "packet", PACKETS
     yield "token", TOKENS
+    yield "issuance", ISSUANCE
+    yield "token_files", TOKEN_FILES
     yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
     yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
     yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)] + FOUND
