@@ -30,6 +30,20 @@ struct file_spent_tokens {
     char *most;
 };
 
+struct file_mtls {
+    char **allow;
+    unsigned allow_count;
+    char *required;
+};
+
+static const cyaml_schema_value_t RULE_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
+
+static const cyaml_schema_field_t MTLS_FIELDS[] = {
+    LIST("allow", file_mtls, allow, &RULE_ENTRY),
+    TEXT("required", file_mtls, required),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t PRESHARED_FIELDS[] = {
     NEEDED("name", file_preshared, name, MASQUE_PRESHARED_NAME_MAX),
     NEEDED("key-file", file_preshared, key_file, 4096),
@@ -70,6 +84,7 @@ const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
     LIST("private-token", file_auth, private_token, &PRIVATE_TOKEN_ENTRY),
     CYAML_FIELD_MAPPING_PTR("spent-tokens", OPTIONAL, file_auth, spent_tokens, SPENT_TOKENS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("basic", OPTIONAL, file_auth, basic, CONFIG_ACCOUNTS_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("mtls", OPTIONAL, file_auth, mtls, MTLS_FIELDS),
     CYAML_FIELD_END,
 };
 
@@ -198,6 +213,19 @@ static bool take_spent_tokens(mqd_reader *reader, const file_spent_tokens *spent
     return true;
 }
 
+static bool take_mtls(mqd_reader *reader, const file_mtls *mtls) {
+    static const char *const truths[2] = {"false", "true"};
+    mqd_settings *settings = reader->settings;
+    if (!mtls) {
+        return true;
+    }
+    settings_set_text(&settings->certificate_rules_place, config_place_of(reader, "auth.mtls.allow").text);
+    for (unsigned i = 0; i < mtls->allow_count; i++) {
+        settings_add_certificate_rule(settings, mtls->allow[i]);
+    }
+    return config_take_word(reader, "auth.mtls.required", mtls->required, truths, &settings->certificate_needed);
+}
+
 bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
     static const char *const truths[2] = {"false", "true"};
     if (auth && auth->basic) {
@@ -205,6 +233,6 @@ bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
     }
     return !auth ||
            (config_take_word(reader, "auth.challenge", auth->challenge, truths, &reader->settings->challenge) &&
-            take_preshared(reader, auth) && take_private_tokens(reader, auth) &&
+            take_preshared(reader, auth) && take_private_tokens(reader, auth) && take_mtls(reader, auth->mtls) &&
             take_spent_tokens(reader, auth->spent_tokens));
 }

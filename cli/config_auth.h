@@ -9,6 +9,7 @@
 typedef struct file_preshared file_preshared;
 typedef struct file_private_token file_private_token;
 typedef struct file_spent_tokens file_spent_tokens;
+typedef struct file_mtls file_mtls;
 typedef struct file_accounts {
     char *file;
 } file_accounts;
@@ -22,6 +23,7 @@ typedef struct file_auth {
     unsigned private_token_count;
     file_spent_tokens *spent_tokens;
     file_accounts *basic;
+    file_mtls *mtls;
 } file_auth;
 
 extern const cyaml_schema_field_t CONFIG_ACCOUNTS_FIELDS[];

@@ -23,6 +23,8 @@ typedef struct file_listener {
 typedef struct file_tls {
     char *certificate;
     char *private_key;
+    char *client_ca;
+    char *client_crl;
 } file_tls;
 
 typedef struct file_targets {
@@ -92,6 +94,8 @@ static const cyaml_schema_value_t LISTENER_ENTRY = {
 static const cyaml_schema_field_t TLS_FIELDS[] = {
     TEXT("certificate", file_tls, certificate),
     TEXT("private-key", file_tls, private_key),
+    TEXT("client-ca", file_tls, client_ca),
+    TEXT("client-crl", file_tls, client_crl),
     CYAML_FIELD_END,
 };
 
@@ -301,6 +305,12 @@ static bool take_process(mqd_reader *reader, const file_root *root) {
         settings_set_file(&settings->private_key, root->tls->private_key,
                           config_place_of(reader, "tls.private-key").text);
     }
+    if (root->tls && root->tls->client_ca) {
+        settings_set_file(&settings->client_ca, root->tls->client_ca, config_place_of(reader, "tls.client-ca").text);
+    }
+    if (root->tls && root->tls->client_crl) {
+        settings_set_file(&settings->client_crl, root->tls->client_crl, config_place_of(reader, "tls.client-crl").text);
+    }
     if (root->user) {
         settings_set_text(&settings->user, root->user);
         settings_set_text(&settings->user_place, config_place_of(reader, "user").text);
@@ -366,14 +376,27 @@ static bool take_quic(mqd_reader *reader, const file_quic *quic) {
     return take_quic_keys(reader, quic);
 }
 
+/* Neither of the three means anything without the CA. */
+static bool check_certificates(mqd_reader *reader) {
+    const mqd_settings *settings = reader->settings;
+    const char *alone = settings->client_crl.path           ? "tls.client-crl"
+                        : settings->certificate_rules_place ? "auth.mtls"
+                                                            : NULL;
+    if (alone && !settings->client_ca.path) {
+        say(reader->message, "needs tls.client-ca, whose certificates clients show");
+        return config_complain_of(reader, alone);
+    }
+    return true;
+}
+
 static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
     return take_listeners(reader, root) && take_process(reader, root) && config_take_auth(reader, root->auth) &&
            config_take_issuer(reader, root->issuer) && config_take_attester(reader, root->attester) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
-           take_dns(reader, root->dns) && take_quic(reader, root->quic) && take_limits(reader, root->limits) &&
-           take_log(reader, root->log);
+           check_certificates(reader) && take_dns(reader, root->dns) && take_quic(reader, root->quic) &&
+           take_limits(reader, root->limits) && take_log(reader, root->log);
 }
 
 /* libcyaml would pass over all but the first without a word. */

@@ -310,6 +310,8 @@ static void warn_of_unreadable(const mqd_program *program) {
         warn_if_unreadable(program, settings->preshared[i].file.path);
     }
     warn_if_unreadable(program, settings->basic.path);
+    warn_if_unreadable(program, settings->client_ca.path);
+    warn_if_unreadable(program, settings->client_crl.path);
     for (size_t i = 0; i < settings->token_key_count; i++) {
         warn_if_unreadable(program, settings->token_keys[i].private_key.path);
         warn_if_unreadable(program, settings->token_keys[i].redemption_secret.path);

@@ -69,6 +69,40 @@ static bool add_certificate(masque_config *config, const mqd_settings *settings,
     return done;
 }
 
+static bool add_client_certificates(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    size_t ca_length = 0, crl_length = 0, wrong = 0;
+    const mqd_file *ca = &settings->client_ca;
+    const mqd_file *crl = &settings->client_crl;
+    if (!ca->path) {
+        return true;
+    }
+    char *ca_pem = read_named(ca, &ca_length, message);
+    char *crl_bytes = ca_pem && crl->path ? read_named(crl, &crl_length, message) : NULL;
+    bool done = false;
+    if (ca_pem && (crl_bytes || !crl->path)) {
+        const masque_client_certificates certificates = {.ca_pem = ca_pem,
+                                                         .ca_length = ca_length,
+                                                         .crl = crl_bytes,
+                                                         .crl_length = crl_length,
+                                                         .allow = (const char *const *)settings->certificate_rules,
+                                                         .allow_count = settings->certificate_rule_count,
+                                                         .needed = settings->certificate_needed};
+        int error = masque_config_set_client_certificates(config, &certificates, &wrong);
+        done = error == 0;
+        if (error == MASQUE_ERR_INVALID && wrong < settings->certificate_rule_count) {
+            say(message,
+                "%.200s: “%.80s” is no rule; expected subject:CN=…, dns:NAME, sha256:HASH of the public key, or a URI "
+                "such as spiffe://…",
+                settings->certificate_rules_place, settings->certificate_rules[wrong]);
+        } else if (error) {
+            say(message, "%.250s: %.200s: %s", ca->place, ca->path, masque_error_text(MASQUE_ERR_CLIENT_CA));
+        }
+    }
+    free(ca_pem);
+    free(crl_bytes);
+    return done;
+}
+
 bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message) {
     size_t length = 0;
     char day[CERTIFICATE_DAY_SIZE];
@@ -208,11 +242,14 @@ static void add_own_addresses(masque_config *config, const mqd_settings *setting
 static bool seal(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     int error = masque_config_seal(config);
     if (error == MASQUE_ERR_NO_AUTH) {
-        say(message, "nobody could authenticate: give auth.preshared or auth.private-token in the configuration file, "
+        say(message, "nobody could authenticate: give auth.preshared or another method in the configuration file, "
                      "--preshared-key-file, "
                      "or MASQUE_PRESHARED_KEY in the environment");
     } else if (error) {
-        const mqd_file *file = error == MASQUE_ERR_CERTIFICATE ? &settings->certificate : &settings->private_key;
+        const mqd_file *file = error == MASQUE_ERR_CERTIFICATE  ? &settings->certificate
+                               : error == MASQUE_ERR_CLIENT_CA  ? &settings->client_ca
+                               : error == MASQUE_ERR_CLIENT_CRL ? &settings->client_crl
+                                                                : &settings->private_key;
         say(message, "%.250s: %.200s: %s", file->place, file->path, masque_error_text(error));
     }
     return error == 0;
@@ -234,8 +271,9 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     }
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
-        !basic_auth_add(config, settings, message) || !private_tokens_add(config, settings, tokens, message) ||
-        !set_quic(config, settings, message) || !seal(config, settings, message)) {
+        !add_client_certificates(config, settings, message) || !basic_auth_add(config, settings, message) ||
+        !private_tokens_add(config, settings, tokens, message) || !set_quic(config, settings, message) ||
+        !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

@@ -98,6 +98,13 @@ void settings_free(mqd_settings *settings) {
     free(settings->config_file);
     free_file(&settings->certificate);
     free_file(&settings->private_key);
+    free_file(&settings->client_ca);
+    free_file(&settings->client_crl);
+    for (size_t i = 0; i < settings->certificate_rule_count; i++) {
+        free(settings->certificate_rules[i]);
+    }
+    free(settings->certificate_rules);
+    free(settings->certificate_rules_place);
     free(settings->rules);
     free(settings->dns_servers);
     free(settings->user);
@@ -161,6 +168,14 @@ bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd
     settings->rules = rules;
     rules[settings->rule_count++] = rule;
     return true;
+}
+
+void settings_add_certificate_rule(mqd_settings *settings, const char *rule) {
+    size_t count = settings->certificate_rule_count + 1;
+    settings->certificate_rules = must_have(realloc(settings->certificate_rules, count * sizeof(char *)));
+    settings->certificate_rules[count - 1] = NULL;
+    settings_set_text(&settings->certificate_rules[count - 1], rule);
+    settings->certificate_rule_count = count;
 }
 
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message) {

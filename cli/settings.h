@@ -110,6 +110,12 @@ typedef struct mqd_settings {
     size_t listener_count;
     mqd_file certificate;
     mqd_file private_key;
+    mqd_file client_ca; /* of clients' certificates */
+    mqd_file client_crl;
+    char **certificate_rules; /* whom of those it signed */
+    size_t certificate_rule_count;
+    char *certificate_rules_place;
+    bool certificate_needed;
     preshared_key preshared[PRESHARED_MAX];
     size_t preshared_count;
     token_key token_keys[TOKEN_KEYS_MAX];
@@ -148,6 +154,7 @@ void settings_set_file(mqd_file *file, const char *path, const char *place);
 /* Each returns false with MESSAGE set (without a place: the caller knows it). */
 bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message);
 bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message);
+void settings_add_certificate_rule(mqd_settings *settings, const char *rule);
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message);
 /* To the key that was added last. */
 void settings_set_key_file(mqd_settings *settings, const char *path, const char *place);

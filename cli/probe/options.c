@@ -68,6 +68,18 @@ static bool take_ca(probe_options *options, const char *value, mqd_message *mess
     return options->trust != NULL;
 }
 
+static bool take_certificate(probe_options *options, const char *value, mqd_message *message) {
+    free(options->certificate);
+    options->certificate = read_whole_file(value, &options->certificate_length, message);
+    return options->certificate != NULL;
+}
+
+static bool take_private_key(probe_options *options, const char *value, mqd_message *message) {
+    forget_secret(options->private_key, options->private_key_length);
+    options->private_key = read_secret_file(value, &options->private_key_length, message);
+    return options->private_key != NULL;
+}
+
 static bool take_insecure(probe_options *options, const char *value, mqd_message *message) {
     (void)value;
     (void)message;
@@ -157,6 +169,8 @@ static const flag_row ROWS[] = {
     {"http2", NULL, "only HTTP/2", take_http2},
     {"http1", NULL, "only HTTP/1.1", take_http1},
     {"ca", "FILE", "trust these certificates, PEM, of proxy and target; unless told: the system's", take_ca},
+    {"certificate", "FILE", "show the proxy this certificate, PEM; with --private-key", take_certificate},
+    {"private-key", "FILE", "of that certificate, PEM", take_private_key},
     {"insecure", NULL, "trust anybody; for tests", take_insecure},
     {"preshared-key-file", "FILE", "the proxy's key; or MASQUE_PRESHARED_KEY in the environment", take_key_file},
     {"token-wallet", "FILE", "show a Privacy Pass token of this wallet to the proxy", take_token_wallet},
@@ -205,6 +219,10 @@ static bool complete(probe_options *options, mqd_message *message) {
         say(message, "which proxy? --proxy https://HOST[:PORT]");
         return false;
     }
+    if (!options->certificate != !options->private_key) {
+        say(message, "--certificate and --private-key go together");
+        return false;
+    }
     if (options->protocol_count == 0) {
         options->protocols[options->protocol_count++] = MASQUE_PROTOCOL_H3;
         options->protocols[options->protocol_count++] = MASQUE_PROTOCOL_ALL;
@@ -250,4 +268,6 @@ void options_free(probe_options *options) {
     free(options->credential);
     free(options->proxy);
     free(options->trust);
+    free(options->certificate);
+    forget_secret(options->private_key, options->private_key_length);
 }

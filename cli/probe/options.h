@@ -25,6 +25,10 @@ typedef struct probe_options {
     size_t protocol_count;
     char *trust; /* PEM; NULL: anybody */
     size_t trust_length;
+    char *certificate; /* PEM of who we are, or NULL */
+    size_t certificate_length;
+    char *private_key;
+    size_t private_key_length;
     const char *token_wallet; /* or NULL */
     char *credential;         /* Proxy-Authorization's value, or NULL */
     const char *geohash;      /* or NULL */

@@ -239,6 +239,10 @@ static bool make_engine(probe *p) {
     int error = p->config
                     ? masque_config_set_trust(p->config, options->trust, options->trust ? options->trust_length : 0)
                     : MASQUE_ERR_NO_MEMORY;
+    if (!error && options->certificate) {
+        error = masque_config_set_client_identity(p->config, options->certificate, options->certificate_length,
+                                                  options->private_key, options->private_key_length);
+    }
     if (!error) {
         error = masque_config_seal(p->config);
     }

@@ -23,10 +23,19 @@ typedef enum masque_verdict {
     MASQUE_AUTH_UNAVAILABLE /* 503: the check can't be made now; doesn't count */
 } masque_verdict;
 
+/* A client's certificate, whose chain TLS has verified on this very connection (RFC 5280). */
+typedef struct masque_peer {
+    const char *subject;      /* RFC 4514: "CN=gateway 7,O=Example" */
+    const char *const *names; /* of its alternative name: "DNS:a.example", "URI:spiffe://example/a" */
+    size_t name_count;
+    uint8_t key_hash[32]; /* SHA-256 of its SubjectPublicKeyInfo */
+} masque_peer;
+
 /* What a method may look at. All pointers are valid during the call only. */
 typedef struct masque_auth_request {
     masque_tunnel_id tunnel;      /* for masque_authorized() */
     const masque_address *client; /* as given to masque_accept() */
+    const masque_peer *peer;      /* NULL: the client showed no certificate, or was not asked for one */
     /* The one credential of the request: the value of Proxy-Authorization, or of
        Authorization when that is absent (RFC 9110 11.7, 11.6). Split at the
        first space; see masque_auth_is_scheme(). Both empty (length 0) when there is

@@ -89,7 +89,9 @@ typedef struct masque_address {
     X(DENIED, -21, "the destination policy forbids it")                                                                \
     X(ELSEWHERE, -22, "the packets are another worker's or server's")                                                  \
     X(NO_TRUST, -23, "it is not configured whose certificates a client trusts")                                        \
-    X(UNTRUSTED, -24, "the server's certificate is not trusted, or is another host's")
+    X(UNTRUSTED, -24, "the server's certificate is not trusted, or is another host's")                                 \
+    X(CLIENT_CA, -25, "the CA of clients can't be used; expected PEM of certificates")                                 \
+    X(CLIENT_CRL, -26, "the CRL of clients can't be used; expected PEM or DER, signed by their CA")
 
 typedef enum masque_error {
 #define MASQUE_X(name, value, text) MASQUE_ERR_##name = (value),

@@ -80,6 +80,35 @@ MASQUE_EXTERN int masque_config_add_preshared(masque_config *config, const char 
    NULL. On success the library calls METHOD->release once, later. */
 MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method);
 
+/* Clients' certificates (mutual TLS), on TCP and QUIC. */
+typedef struct masque_client_certificates {
+    const void *ca_pem; /* who signs them: their chain has to lead there, and be for TLS clients (RFC 5280 4.2.1.12) */
+    size_t ca_length;
+    const void *crl; /* PEM or DER of their CA's list of revoked ones; NULL: none */
+    size_t crl_length;
+    /* Of whom it signs: "subject:CN=gateway,O=Example" (RFC 4514), "dns:a.example", any URI such as
+       "spiffe://example/a", or "sha256:…" of the SubjectPublicKeyInfo, in hexadecimal or Base64. None: all. */
+    const char *const *allow;
+    size_t allow_count;
+    /* False: a certificate that is allowed authenticates every request of its connection, and who has none may come
+       with another method's credential. True: nobody gets through the handshake without one, and where there are other
+       methods, one of them has to allow each request as well. */
+    bool needed;
+} masque_client_certificates;
+
+#define MASQUE_PEER_RULE_MAX 1024
+
+/* Asks clients for certificates. Sessions are not resumed then: each connection shows its certificate anew.
+   MASQUE_ERR_INVALID: no CA, or a rule that is none: *WRONG is which. What is wrong with CA and CRL is found when
+   sealed: MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL. */
+MASQUE_EXTERN int masque_config_set_client_certificates(masque_config *config,
+                                                        const masque_client_certificates *certificates, size_t *wrong);
+
+/* The certificate chain and key, PEM, that connections made by masque_connect() show to servers that ask for one. Found
+   to be wrong when sealed, as the server's. */
+MASQUE_EXTERN int masque_config_set_client_identity(masque_config *config, const void *chain_pem, size_t chain_length,
+                                                    const void *key_pem, size_t key_length);
+
 /* A request without any credential is answered by 407 and what the methods ask for, which tells that this is a proxy;
    unless told it gets the 403 of a wrong credential. */
 MASQUE_EXTERN int masque_config_set_challenge(masque_config *config, bool on);
@@ -95,8 +124,8 @@ MASQUE_EXTERN int masque_config_add_own_address(masque_config *config, const mas
 
 /* Checks everything and closes CONFIG for changes. MASQUE_ERR_NO_CREDENTIALS,
    MASQUE_ERR_NO_AUTH, MASQUE_ERR_CERTIFICATE, MASQUE_ERR_PRIVATE_KEY,
-   MASQUE_ERR_KEY_MISMATCH, MASQUE_ERR_CRYPTO; it can be corrected and sealed
-   again then. */
+   MASQUE_ERR_KEY_MISMATCH, MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL, MASQUE_ERR_CRYPTO; it can be corrected and
+   sealed again then. */
 MASQUE_EXTERN int masque_config_seal(masque_config *config);
 
 #ifdef __cplusplus

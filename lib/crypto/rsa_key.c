@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "crypto/der.h"
 #include "crypto/wolfssl.h"
 
 #define EXPONENT_MAX 8u
@@ -27,54 +28,9 @@ static const uint8_t ALGORITHM_WITH_NULLS[] = {
     0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
     0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30};
 
-enum { INTEGER = 0x02, BIT_STRING = 0x03, SEQUENCE = 0x30 };
-
-typedef struct element {
-    const uint8_t *at;
-    size_t left;
-} element;
-
-/* Enters an element of this TAG: *INSIDE is its value, IN goes behind it. Lengths are DER's: the shortest form. */
-static bool enter(element *in, uint8_t tag, element *inside) {
-    if (in->left < 2 || in->at[0] != tag) {
-        return false;
-    }
-    size_t head = 2;
-    size_t length = in->at[1];
-    if (length == 0x81 || length == 0x82) {
-        head += length & 3;
-        if (in->left < head) {
-            return false;
-        }
-        bool one = length == 0x81;
-        length = one ? in->at[2] : (size_t)in->at[2] << 8 | in->at[3];
-        if (length < (one ? 0x80u : 0x100u)) {
-            return false;
-        }
-    } else if (length >= 0x80) {
-        return false;
-    }
-    if (in->left - head < length) {
-        return false;
-    }
-    *inside = (element){.at = in->at + head, .left = length};
-    in->at += head + length;
-    in->left -= head + length;
-    return true;
-}
-
-static bool skip(element *in, const uint8_t *expected, size_t length) {
-    if (in->left < length || memcmp(in->at, expected, length) != 0) {
-        return false;
-    }
-    in->at += length;
-    in->left -= length;
-    return true;
-}
-
 /* A positive number, without its sign byte. */
-static bool enter_number(element *in, element *number) {
-    if (!enter(in, INTEGER, number) || number->left == 0 || number->at[0] & 0x80) {
+static bool enter_number(mq_der *in, mq_der *number) {
+    if (!mq_der_enter(in, MQ_DER_INTEGER, number) || number->left == 0 || number->at[0] & 0x80) {
         return false;
     }
     if (number->at[0] == 0) {
@@ -84,14 +40,14 @@ static bool enter_number(element *in, element *number) {
     return number->left > 0 && number->at[0] != 0;
 }
 
-static bool read_spki(element spki, element *modulus, element *exponent) {
+static bool read_spki(mq_der spki, mq_der *modulus, mq_der *exponent) {
     static const uint8_t no_unused_bits[] = {0};
-    element info, bits, key;
-    return enter(&spki, SEQUENCE, &info) && spki.left == 0 &&
-           (skip(&info, ALGORITHM, sizeof ALGORITHM) ||
-            skip(&info, ALGORITHM_WITH_NULLS, sizeof ALGORITHM_WITH_NULLS)) &&
-           enter(&info, BIT_STRING, &bits) && info.left == 0 && skip(&bits, no_unused_bits, 1) &&
-           enter(&bits, SEQUENCE, &key) && bits.left == 0 && enter_number(&key, modulus) &&
+    mq_der info, bits, key;
+    return mq_der_enter(&spki, MQ_DER_SEQUENCE, &info) && spki.left == 0 &&
+           (mq_der_skip(&info, ALGORITHM, sizeof ALGORITHM) ||
+            mq_der_skip(&info, ALGORITHM_WITH_NULLS, sizeof ALGORITHM_WITH_NULLS)) &&
+           mq_der_enter(&info, MQ_DER_BIT_STRING, &bits) && info.left == 0 && mq_der_skip(&bits, no_unused_bits, 1) &&
+           mq_der_enter(&bits, MQ_DER_SEQUENCE, &key) && bits.left == 0 && enter_number(&key, modulus) &&
            enter_number(&key, exponent) && key.left == 0;
 }
 
@@ -117,10 +73,10 @@ static int error_of(int code) {
 }
 
 int mq_rsa_public_new(mq_rsa_key **out, const masque_allocator *allocator, const uint8_t *spki, size_t length) {
-    element modulus, exponent;
+    mq_der modulus, exponent;
     mq_rsa_key *key;
     *out = NULL;
-    if (!read_spki((element){.at = spki, .left = length}, &modulus, &exponent) || modulus.left < MQ_RSA_MIN ||
+    if (!read_spki((mq_der){.at = spki, .left = length}, &modulus, &exponent) || modulus.left < MQ_RSA_MIN ||
         modulus.left > MQ_RSA_MAX || !(modulus.at[0] & 0x80) || !(modulus.at[modulus.left - 1] & 1) ||
         exponent.left > EXPONENT_MAX || !(exponent.at[exponent.left - 1] & 1) ||
         (exponent.left == 1 && exponent.at[0] < 3)) {
@@ -209,7 +165,7 @@ static uint8_t *put_number(uint8_t *at, const uint8_t *bytes, size_t length) {
         *--at = 0;
         length++;
     }
-    return put_head(at, INTEGER, length);
+    return put_head(at, MQ_DER_INTEGER, length);
 }
 
 size_t mq_rsa_write_spki(const mq_rsa_key *key, uint8_t spki[MQ_RSA_SPKI_MAX]) {
@@ -223,12 +179,12 @@ size_t mq_rsa_write_spki(const mq_rsa_key *key, uint8_t spki[MQ_RSA_SPKI_MAX]) {
     }
     uint8_t *at = put_number(end, exponent, exponent_length);
     at = put_number(at, modulus, modulus_length);
-    at = put_head(at, SEQUENCE, (size_t)(end - at));
+    at = put_head(at, MQ_DER_SEQUENCE, (size_t)(end - at));
     *--at = 0; /* no unused bits */
-    at = put_head(at, BIT_STRING, (size_t)(end - at));
+    at = put_head(at, MQ_DER_BIT_STRING, (size_t)(end - at));
     at -= sizeof ALGORITHM;
     memcpy(at, ALGORITHM, sizeof ALGORITHM);
-    at = put_head(at, SEQUENCE, (size_t)(end - at));
+    at = put_head(at, MQ_DER_SEQUENCE, (size_t)(end - at));
     memcpy(spki, at, (size_t)(end - at));
     return (size_t)(end - at);
 }

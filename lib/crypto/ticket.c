@@ -24,6 +24,7 @@ static int key_init(mq_ticket_key *key, const uint8_t bytes[MASQUE_TICKET_KEY_LE
 int mq_ticket_sealer_init(mq_ticket_sealer *sealer, const mq_credentials *credentials, const masque_runtime *runtime) {
     memset(sealer, 0, sizeof *sealer);
     sealer->runtime = *runtime;
+    sealer->opens_none = credentials->client_ca_pem != NULL;
     for (size_t i = 0; i < credentials->ticket_key_count; i++) {
         int error = key_init(&sealer->keys[i], credentials->ticket_keys[i]);
         if (error) {
@@ -59,7 +60,7 @@ static int seal_ticket(mq_ticket_sealer *sealer, uint8_t *name, uint8_t *iv, uin
 
 static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint8_t *iv, const uint8_t *mac,
                        uint8_t *ticket, word32 length, bool is_tls13) {
-    for (size_t i = 0; i < sealer->key_count; i++) {
+    for (size_t i = 0; i < sealer->key_count && !sealer->opens_none; i++) {
         mq_ticket_key *key = &sealer->keys[i];
         if (memcmp(name, key->name, sizeof key->name) != 0) {
             continue;

@@ -19,6 +19,7 @@ typedef struct mq_ticket_key {
 typedef struct mq_ticket_sealer {
     mq_ticket_key keys[MQ_TICKET_KEYS_MAX];
     size_t key_count;
+    bool opens_none; /* who comes with a ticket would show no certificate */
     masque_runtime runtime;
 } mq_ticket_sealer;
 

@@ -27,6 +27,15 @@ struct mq_tls_context {
     mq_ticket_sealer sealer;
 };
 
+static bool same_bytes(const uint8_t *a, size_t a_length, const uint8_t *b, size_t b_length) {
+    return a_length == b_length && (a_length == 0 || memcmp(a, b, a_length) == 0);
+}
+
+bool mq_credentials_same_clients(const mq_credentials *a, const mq_credentials *b) {
+    return same_bytes(a->client_ca_pem, a->client_ca_length, b->client_ca_pem, b->client_ca_length) &&
+           same_bytes(a->client_crl, a->client_crl_length, b->client_crl, b->client_crl_length);
+}
+
 void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator) {
     if (credentials->key_pem) {
         mq_wipe(credentials->key_pem, credentials->key_length);
@@ -34,6 +43,13 @@ void mq_credentials_free(mq_credentials *credentials, const masque_allocator *al
     mq_free(allocator, credentials->chain_pem);
     mq_free(allocator, credentials->key_pem);
     mq_free(allocator, credentials->trust_pem);
+    if (credentials->identity_key_pem) {
+        mq_wipe(credentials->identity_key_pem, credentials->identity_key_length);
+    }
+    mq_free(allocator, credentials->identity_pem);
+    mq_free(allocator, credentials->identity_key_pem);
+    mq_free(allocator, credentials->client_ca_pem);
+    mq_free(allocator, credentials->client_crl);
     mq_wipe(credentials, sizeof *credentials);
 }
 
@@ -46,13 +62,13 @@ static int set_algorithms(WOLFSSL_CTX *ctx, int version, const char *ciphers) {
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
-static int set_certificate(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
-    if (wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, credentials->chain_pem, (long)credentials->chain_length,
-                                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+static int set_certificate(WOLFSSL_CTX *ctx, const uint8_t *chain, size_t chain_length, const uint8_t *key,
+                           size_t key_length) {
+    if (wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, chain, (long)chain_length, WOLFSSL_FILETYPE_PEM) !=
+        WOLFSSL_SUCCESS) {
         return MASQUE_ERR_CERTIFICATE;
     }
-    if (wolfSSL_CTX_use_PrivateKey_buffer(ctx, credentials->key_pem, (long)credentials->key_length,
-                                          WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+    if (wolfSSL_CTX_use_PrivateKey_buffer(ctx, key, (long)key_length, WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
         return MASQUE_ERR_PRIVATE_KEY;
     }
     return wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_KEY_MISMATCH;
@@ -68,13 +84,39 @@ static int set_sessions(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer) {
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
+static bool load_crl(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    const uint8_t *crl = credentials->client_crl;
+    long length = (long)credentials->client_crl_length;
+    bool pem = credentials->client_crl_length > 0 && crl[0] == '-';
+    return wolfSSL_CTX_EnableCRL(ctx, 0) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_LoadCRLBuffer(ctx, crl, length, pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1) ==
+               WOLFSSL_SUCCESS;
+}
+
+/* A session that is resumed shows no certificate, so none is. */
+static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    int mode = WOLFSSL_VERIFY_PEER | (credentials->client_certificate_needed ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+    if (wolfSSL_CTX_load_verify_buffer(ctx, credentials->client_ca_pem, (long)credentials->client_ca_length,
+                                       WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+        return MASQUE_ERR_CLIENT_CA;
+    }
+    if (credentials->client_crl && !load_crl(ctx, credentials)) {
+        return MASQUE_ERR_CLIENT_CRL;
+    }
+    wolfSSL_CTX_set_verify(ctx, mode, NULL);
+    bool done = wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0 && wolfSSL_CTX_NoTicketTLSv12(ctx) == WOLFSSL_SUCCESS;
+    return done ? 0 : MASQUE_ERR_CRYPTO;
+}
+
 static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials,
                   mq_ticket_sealer *sealer) {
     int error = set_algorithms(ctx, version, ciphers);
     if (!error) {
-        error = set_certificate(ctx, credentials);
+        error = set_certificate(ctx, credentials->chain_pem, credentials->chain_length, credentials->key_pem,
+                                credentials->key_length);
     }
-    return error ? error : set_sessions(ctx, sealer);
+    error = error ? error : set_sessions(ctx, sealer);
+    return error || !credentials->client_ca_pem ? error : set_client_certificates(ctx, credentials);
 }
 
 static int set_up_servers(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
@@ -109,6 +151,10 @@ static int set_trust(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
 
 static int set_up_client(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials) {
     int error = set_algorithms(ctx, version, ciphers);
+    if (!error && credentials->identity_pem) {
+        error = set_certificate(ctx, credentials->identity_pem, credentials->identity_length,
+                                credentials->identity_key_pem, credentials->identity_key_length);
+    }
     return error ? error : set_trust(ctx, credentials);
 }
 

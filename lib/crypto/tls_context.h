@@ -26,6 +26,15 @@ typedef struct mq_credentials {
     uint8_t *trust_pem; /* whom a client trusts */
     size_t trust_length;
     bool trust_anybody;
+    uint8_t *identity_pem; /* whom a client says it is; NULL: nobody */
+    size_t identity_length;
+    uint8_t *identity_key_pem;
+    size_t identity_key_length;
+    uint8_t *client_ca_pem; /* whose clients a server knows; NULL: none is asked for a certificate */
+    size_t client_ca_length;
+    uint8_t *client_crl; /* or NULL */
+    size_t client_crl_length;
+    bool client_certificate_needed;
 } mq_credentials;
 
 /* Can connections to servers be made with them? */
@@ -33,12 +42,15 @@ static inline bool mq_credentials_are_clients(const mq_credentials *credentials)
     return credentials->trust_pem || credentials->trust_anybody;
 }
 
+/* Do both ask the same of clients' certificates? */
+bool mq_credentials_same_clients(const mq_credentials *a, const mq_credentials *b);
+
 void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator);
 
 typedef struct mq_tls_context mq_tls_context;
 
 /* CREDENTIALS must outlive it. RANDOM makes the nonces of tickets. Returns 0 or
-   MASQUE_ERR_NO_MEMORY, _CERTIFICATE, _PRIVATE_KEY, _KEY_MISMATCH, _CRYPTO. */
+   MASQUE_ERR_NO_MEMORY, _CERTIFICATE, _PRIVATE_KEY, _KEY_MISMATCH, _CLIENT_CA, _CLIENT_CRL, _CRYPTO. */
 int mq_tls_context_new(mq_tls_context **context, const mq_credentials *credentials, const masque_runtime *runtime);
 void mq_tls_context_del(mq_tls_context *context);
 

@@ -39,6 +39,7 @@ void masque_config_release(masque_config *config) {
     mq_free(&allocator, config->methods);
     mq_preshared_free(&config->preshared);
     mq_credentials_free(&config->credentials, &allocator);
+    mq_certificates_free(&config->certificates, &allocator);
     mq_targets_free(&config->targets);
     mq_wipe(config->quic_secrets, sizeof config->quic_secrets);
     mq_free(&allocator, config);
@@ -67,6 +68,66 @@ int masque_config_set_certificate(masque_config *config, const void *chain_pem, 
     credentials->chain_length = chain_length;
     credentials->key_pem = key;
     credentials->key_length = key_length;
+    return 0;
+}
+
+/* In *COPY's place, which is freed. LENGTH 0: nothing. */
+static int replace(const masque_allocator *allocator, uint8_t **copy, size_t *copy_length, const void *bytes,
+                   size_t length) {
+    uint8_t *fresh = length > 0 ? (uint8_t *)mq_copy_text(allocator, bytes, length) : NULL;
+    if (length > 0 && !fresh) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    if (*copy) {
+        mq_wipe(*copy, *copy_length);
+    }
+    mq_free(allocator, *copy);
+    *copy = fresh;
+    *copy_length = length;
+    return 0;
+}
+
+int masque_config_set_client_identity(masque_config *config, const void *chain_pem, size_t chain_length,
+                                      const void *key_pem, size_t key_length) {
+    const masque_allocator *allocator = &config->runtime.allocator;
+    mq_credentials *credentials = &config->credentials;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    int error = replace(allocator, &credentials->identity_pem, &credentials->identity_length, chain_pem, chain_length);
+    return error ? error
+                 : replace(allocator, &credentials->identity_key_pem, &credentials->identity_key_length, key_pem,
+                           key_length);
+}
+
+int masque_config_set_client_certificates(masque_config *config, const masque_client_certificates *given,
+                                          size_t *wrong) {
+    const masque_allocator *allocator = &config->runtime.allocator;
+    mq_credentials *credentials = &config->credentials;
+    mq_certificates certificates;
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    *wrong = 0;
+    if (!given->ca_pem || given->ca_length == 0) {
+        return MASQUE_ERR_INVALID;
+    }
+    int error = mq_certificates_init(&certificates, allocator, given->allow, given->allow_count, wrong);
+    if (error) {
+        return error;
+    }
+    error = replace(allocator, &credentials->client_ca_pem, &credentials->client_ca_length, given->ca_pem,
+                    given->ca_length);
+    error = error ? error
+                  : replace(allocator, &credentials->client_crl, &credentials->client_crl_length, given->crl,
+                            given->crl ? given->crl_length : 0);
+    if (error) {
+        mq_certificates_free(&certificates, allocator);
+        return error;
+    }
+    mq_certificates_free(&config->certificates, allocator);
+    config->certificates = certificates;
+    config->certificates.needed = credentials->client_certificate_needed = given->needed;
     return 0;
 }
 
@@ -245,7 +306,7 @@ int masque_config_seal(masque_config *config) {
     if (serves && !credentials->chain_pem) {
         return MASQUE_ERR_NO_CREDENTIALS;
     }
-    if (serves && config->method_count == 0) {
+    if (serves && config->method_count == 0 && !config->certificates.on) {
         return MASQUE_ERR_NO_AUTH;
     }
     /* Made only to learn what is wrong with it; each engine makes its own. */

@@ -8,6 +8,7 @@
 #include <masqueproxy/config.h>
 #include <stdatomic.h>
 
+#include "auth/certificates.h"
 #include "auth/preshared.h"
 #include "crypto/tls_context.h"
 #include "policy/targets.h"
@@ -21,6 +22,7 @@ struct masque_config {
     masque_limits limits;
     mq_credentials credentials;
     mq_preshared preshared;
+    mq_certificates certificates;
     masque_auth_method *methods;
     size_t method_count;
     size_t method_capacity;

@@ -557,6 +557,7 @@ void mq_conn_del(mq_conn *conn) {
         mq_link_remove(&conn->outbound->link);
         mq_free(mq_engine_allocator(engine), conn->outbound);
     }
+    mq_peer_del(conn->peer, mq_engine_allocator(engine));
     mq_timer_free(&engine->timers, &conn->timer);
     mq_link_remove(&conn->ready.link);
     if (conn->source) {

@@ -146,6 +146,14 @@ static void note_failure(mq_conn *conn) {
     }
 }
 
+/* By its certificate; one that was verified by another CA or CRL than the configuration has by now is none. */
+static const masque_peer *peer_of(const mq_tunnel *tunnel) {
+    const mq_conn *conn = tunnel->conn;
+    bool valid = conn->peer &&
+                 mq_credentials_same_clients(&conn->setup->config->credentials, &current_config(tunnel)->credentials);
+    return valid ? &conn->peer->told : NULL;
+}
+
 /* "Scheme rest": the scheme ends at the first space. */
 static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_text *text) {
     const char *bytes = text->bytes ? text->bytes : "";
@@ -157,6 +165,7 @@ static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_te
     }
     return (masque_auth_request){.tunnel = tunnel->id,
                                  .client = &tunnel->conn->client,
+                                 .peer = peer_of(tunnel),
                                  .scheme = bytes,
                                  .scheme_length = scheme,
                                  .credential = bytes + start,
@@ -165,6 +174,14 @@ static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_te
 
 static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *request) {
     const masque_config *config = current_config(tunnel);
+    const mq_certificates *certificates = &config->certificates;
+    bool known = mq_certificates_allow(certificates, request->peer);
+    if (certificates->needed && !known) {
+        return MASQUE_AUTH_DENY;
+    }
+    if (known && (!certificates->needed || config->method_count == 0)) {
+        return MASQUE_AUTH_ALLOW;
+    }
     for (size_t i = 0; i < config->method_count; i++) {
         const masque_auth_method *method = &config->methods[i];
         masque_verdict verdict = method->check(method->context, request);
@@ -208,10 +225,6 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
         judge(tunnel, MASQUE_AUTH_DENY, !barred);
         return;
     }
-    if (text->length == 0 && conn->setup->config->challenges) {
-        answer_challenge(tunnel);
-        return;
-    }
     masque_auth_request question = split_credential(tunnel, text);
     masque_verdict verdict = ask_methods(tunnel, &question);
     if (verdict == MASQUE_AUTH_PENDING) {
@@ -219,6 +232,10 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
         mq_timer_set(&engine->timers, &tunnel->opening->timer, engine->now + limit);
     } else {
         tunnel->opening->auth_method = NULL;
+    }
+    if (verdict == MASQUE_AUTH_DENY && text->length == 0 && current_config(tunnel)->challenges) {
+        answer_challenge(tunnel);
+        return;
     }
     /* Asking without any credential is no guess. */
     judge(tunnel, verdict, text->length > 0);

@@ -23,6 +23,7 @@
 #include "base/list.h"
 #include "base/slots.h"
 #include "base/timers.h"
+#include "crypto/peer.h"
 #include "engine/config.h"
 #include "http/session.h"
 #include "policy/sources.h"
@@ -120,6 +121,7 @@ typedef struct mq_conn {
     masque_address client; /* the peer's */
     mq_outbound *outbound; /* NULL: it was accepted */
     mq_source *source;     /* NULL: none is counted */
+    mq_peer *peer;         /* by its certificate; NULL: it showed none */
     mq_tls_stream tls;     /* all zero when the transport is QUIC */
     mq_quic *quic;         /* NULL when it is a byte stream, and after the end */
     mq_session *session;   /* NULL before OPEN and after the end */

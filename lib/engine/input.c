@@ -37,7 +37,10 @@ int mq_conn_handshake(mq_conn *conn) {
     if (error || conn->tls.state != MQ_TLS_OPEN) {
         return error;
     }
-    return open_session(conn);
+    if (conn->setup->config->certificates.on && !conn->outbound) {
+        error = mq_peer_of_tls(&conn->peer, mq_engine_allocator(conn->engine), conn->tls.ssl);
+    }
+    return error ? error : open_session(conn);
 }
 
 static void take_close_notify(mq_conn *conn) {

@@ -33,6 +33,7 @@ static int on_opened(void *owner) {
     masque_engine *engine = conn->engine;
     int error = 0;
     engine->stats.handshakes_resumed += mq_quic_is_resumed(conn->quic);
+    conn->peer = mq_quic_take_peer(conn->quic);
     conn->idle_since = engine->now;
     mq_conn_enter(conn, MQ_CONN_OPEN);
     if (conn->outbound) {
@@ -65,6 +66,7 @@ static mq_quic_setup quic_setup_of(mq_conn *conn) {
         .limits = &config->limits,
         .congestion = config->congestion,
         .may_migrate = config->may_migrate,
+        .asks_certificates = config->certificates.on,
         .stream_window = mq_window_initial(&config->limits),
         .connection_window = mq_window_connection(&config->limits),
         .is_error = mq_h3_is_error,

@@ -196,6 +196,7 @@ void mq_quic_del(mq_quic *quic) {
     remove_cids(quic);
     ngtcp2_conn_del(quic->ng);
     wolfSSL_free(quic->ssl);
+    mq_peer_del(quic->peer, &quic->setup.endpoint->runtime->allocator);
     mq_free(allocator, quic->goodbye);
     mq_free(allocator, quic);
 }
@@ -211,6 +212,12 @@ mq_quic_state mq_quic_state_of(const mq_quic *quic) {
 
 int mq_quic_error(const mq_quic *quic) {
     return quic->error;
+}
+
+mq_peer *mq_quic_take_peer(mq_quic *quic) {
+    mq_peer *peer = quic->peer;
+    quic->peer = NULL;
+    return peer;
 }
 
 bool mq_quic_is_resumed(const mq_quic *quic) {

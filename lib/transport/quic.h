@@ -9,6 +9,7 @@
 #ifndef MQ_TRANSPORT_QUIC_H
 #define MQ_TRANSPORT_QUIC_H
 
+#include "crypto/peer.h"
 #include "crypto/tls_context.h"
 #include "transport/cid_table.h"
 #include "transport/quic_output.h"
@@ -71,6 +72,7 @@ typedef struct mq_quic_setup {
     const masque_limits *limits;
     masque_congestion congestion;
     bool may_migrate;
+    bool asks_certificates;
     uint64_t stream_window;
     uint64_t connection_window;
     bool (*is_error)(uint64_t code); /* of an application's CONNECTION_CLOSE */
@@ -94,6 +96,8 @@ mq_quic_state mq_quic_state_of(const mq_quic *quic);
 /* Why it is closing or draining: a masque_error; 0 after an orderly end. */
 int mq_quic_error(const mq_quic *quic);
 bool mq_quic_is_resumed(const mq_quic *quic);
+/* Who the client is by its certificate, once, for the caller to delete; NULL: it showed none. */
+mq_peer *mq_quic_take_peer(mq_quic *quic);
 
 /* Takes one UDP payload of FROM's path. */
 void mq_quic_input(mq_quic *quic, const masque_packets *from, const uint8_t *bytes, size_t length, masque_time now);

@@ -26,6 +26,7 @@ struct mq_quic {
     int error;
     bool is_client;
     bool resumed;
+    mq_peer *peer;      /* a server's, by its certificate, until it is taken */
     ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
     bool close_chosen;  /* `close` is set */
     bool close_due;

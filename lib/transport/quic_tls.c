@@ -297,6 +297,8 @@ bool mq_quic_finish_tls(mq_quic *quic) {
     bool ours = wolfSSL_ALPN_GetProtocol(quic->ssl, &name, &length) == WOLFSSL_SUCCESS && length > 0;
     quic->resumed = wolfSSL_session_reused(quic->ssl) == 1;
     if (!quic->is_client) {
+        ours =
+            ours && (!quic->setup.asks_certificates || mq_peer_of_tls(&quic->peer, allocator_of(quic), quic->ssl) == 0);
         wolfSSL_free(quic->ssl);
         quic->ssl = NULL;
     }

@@ -19,7 +19,7 @@ DURATION = "expected a number with ms, s, m or h, such as 30s"
 NO_CERTIFICATE = ("no certificate: give tls.certificate and tls.private-key in the configuration file, or "
                   "--certificate and --private-key")
 NO_LISTENER = "nowhere to listen: give `listen` in the configuration file, or --listen ADDR:PORT"
-NO_AUTH = ("nobody could authenticate: give auth.preshared or auth.private-token in the configuration file, --preshared-key-file, or "
+NO_AUTH = ("nobody could authenticate: give auth.preshared or another method in the configuration file, --preshared-key-file, or "
            "MASQUE_PRESHARED_KEY in the environment")
 
 

@@ -95,8 +95,9 @@ class Stream:
 
 
 class H2:
-    def __init__(self, context, proxy, number=0, source=None):
-        self.stream = context.keep(TlsStream(proxy.endpoint(number), context.pki.ca, ("h2",), source))
+    def __init__(self, context, proxy, number=0, source=None, identity=None):
+        self.stream = context.keep(TlsStream(proxy.endpoint(number), context.pki.ca, ("h2",), source,
+                                             identity=identity))
         check(self.stream.protocol == "h2", "HTTP/2 was not negotiated")
         self.streams, self.next_number = {}, 1
         self.settings, self.goaways = {}, []

@@ -16,9 +16,12 @@ def reset(sock):
 
 
 class TlsStream:
-    def __init__(self, address, ca, protocols=("http/1.1",), source=None, server_name="localhost"):
+    def __init__(self, address, ca, protocols=("http/1.1",), source=None, server_name="localhost",
+                 identity=None):
         context = ssl.create_default_context(cafile=ca)
         context.set_alpn_protocols(list(protocols))
+        if identity:
+            context.load_cert_chain(*identity)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._ended = False

@@ -1,0 +1,28 @@
+/*
+ * crypto/peer.h: who a client is by its certificate, which TLS has verified: what masque_peer tells.
+ */
+#ifndef MQ_CRYPTO_PEER_H
+#define MQ_CRYPTO_PEER_H
+
+#include <masqueproxy/auth.h>
+
+#include "base/memory.h"
+
+#define MQ_PEER_NAMES_MAX 32u
+
+/* Owns all that `told` points to. */
+typedef struct mq_peer {
+    masque_peer told;
+    const char *names[MQ_PEER_NAMES_MAX];
+    char *text; /* subject and names, a zero behind each */
+} mq_peer;
+
+/* Of the certificate in DER. *PEER is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY, MASQUE_ERR_CRYPTO, or
+   MASQUE_ERR_CERTIFICATE: it can't be read, though it was verified. */
+int mq_peer_new(mq_peer **peer, const masque_allocator *allocator, const uint8_t *certificate, size_t length);
+/* Of the WOLFSSL's peer; *PEER stays NULL, and the result 0, when it showed none. */
+int mq_peer_of_tls(mq_peer **peer, const masque_allocator *allocator, void *ssl);
+/* PEER may be NULL. */
+void mq_peer_del(mq_peer *peer, const masque_allocator *allocator);
+
+#endif
