@@ -13,6 +13,8 @@ struct file_preshared {
 struct file_private_token {
     char *issuer;
     char *public_key;
+    char *directory;
+    char *directory_ca;
     char *private_key_file;
     char *origin;
     char *redemption_context;
@@ -54,7 +56,9 @@ static const cyaml_schema_value_t PRESHARED_ENTRY = {
 
 static const cyaml_schema_field_t PRIVATE_TOKEN_FIELDS[] = {
     NEEDED("issuer", file_private_token, issuer, 255),
-    NEEDED("public-key", file_private_token, public_key, 4096),
+    TEXT("public-key", file_private_token, public_key),
+    TEXT("directory", file_private_token, directory),
+    TEXT("directory-ca", file_private_token, directory_ca),
     TEXT("private-key-file", file_private_token, private_key_file),
     TEXT("origin", file_private_token, origin),
     TEXT("redemption-context", file_private_token, redemption_context),
@@ -157,6 +161,18 @@ static bool take_bounds(mqd_reader *reader, const file_private_token *entry, uns
     return true;
 }
 
+/* A key, or where it comes from. */
+static bool check_key(mqd_reader *reader, const file_private_token *entry, unsigned index) {
+    bool both = entry->public_key && entry->directory;
+    bool https = entry->directory && strncmp(entry->directory, "https://", 8) == 0;
+    if (both || (!entry->public_key && !https) || (entry->directory && entry->private_key_file)) {
+        say(reader->message, "give public-key, or directory: https://ISSUER" MASQUE_TOKEN_DIRECTORY_PATH
+                             ", which has keys of type 2 alone");
+        return config_complain_of(reader, name_of(index, entry->directory ? "directory" : "issuer").text);
+    }
+    return true;
+}
+
 static bool take_private_tokens(mqd_reader *reader, const file_auth *auth) {
     for (unsigned i = 0; i < auth->private_token_count; i++) {
         const file_private_token *entry = &auth->private_token[i];
@@ -164,8 +180,14 @@ static bool take_private_tokens(mqd_reader *reader, const file_auth *auth) {
             say(reader->message, "more than %d keys", TOKEN_KEYS_MAX);
             return config_complain_of(reader, name_of(i, "issuer").text);
         }
+        if (!check_key(reader, entry, i)) {
+            return false;
+        }
         token_key *key = &reader->settings->token_keys[reader->settings->token_key_count++];
-        settings_set_text(&key->place, config_place_of(reader, name_of(i, "public-key").text).text);
+        const char *named = entry->directory ? "directory" : "public-key";
+        settings_set_text(&key->place, config_place_of(reader, name_of(i, named).text).text);
+        settings_set_text(&key->directory, entry->directory);
+        settings_set_text(&key->directory_ca, entry->directory_ca);
         settings_set_text(&key->issuer, entry->issuer);
         settings_set_text(&key->origin, entry->origin);
         settings_set_text(&key->public_key, entry->public_key);

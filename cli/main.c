@@ -21,12 +21,16 @@
 #include "worker.h"
 
 typedef struct mqd_program {
-    mqd_settings settings;
+    mqd_settings settings; /* of the start */
+    mqd_settings reloaded; /* of the last good reload */
+    mqd_settings *latest;  /* one of both */
     int argument_count;
     char **arguments;
     log_options log;
     uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH];
-    spent_store *tokens; /* that were shown */
+    spent_store *tokens;            /* that were shown */
+    token_directories *directories; /* of issuers; NULL before the start */
+    uv_async_t directories_changed;
     masque_config *config;
     mqd_listeners listeners;
     token_roles roles;
@@ -130,9 +134,33 @@ static bool make_config(const mqd_program *program, const mqd_settings *settings
                         mqd_message *message) {
     *config = NULL;
     if (settings->listener_count > 0) {
-        *config = proxy_config_new(settings, program->ticket_key, program->tokens, message);
+        *config = proxy_config_new(settings, program->ticket_key, program->tokens, program->directories, message);
     }
     return *config || settings->listener_count == 0;
+}
+
+static void use_config(mqd_program *program, masque_config *config) {
+    for (unsigned i = 0; i < program->worker_count && config; i++) {
+        worker_set_config(&program->workers[i], config);
+    }
+    masque_config_release(program->config);
+    program->config = config;
+}
+
+/* Keys came or went: all as it was read last, with them. */
+static void on_directories_changed(uv_async_t *async) {
+    mqd_program *program = async->data;
+    mqd_message message;
+    masque_config *config;
+    if (program->draining) {
+        return;
+    }
+    if (make_config(program, program->latest, &config, &message)) {
+        use_config(program, config);
+        log_line(&program->log, MASQUE_LOG_INFO, "issuer", "keys of a directory have changed, and are in force");
+    } else {
+        log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
+    }
 }
 
 static bool read_again(mqd_program *program, mqd_settings *next, masque_config **config, mqd_message *message) {
@@ -163,11 +191,12 @@ static void on_hangup(uv_signal_t *signal, int number) {
         warn_of_fixed(program, &next);
         warn_of_certificate(program, &next);
         program->settings.drain_timeout_ms = next.drain_timeout_ms;
-        for (unsigned i = 0; i < program->worker_count && config; i++) {
-            worker_set_config(&program->workers[i], config);
-        }
-        masque_config_release(program->config);
-        program->config = config;
+        use_config(program, config);
+        token_directories_set(program->directories, &next);
+        mqd_settings old = program->reloaded;
+        program->reloaded = next;
+        program->latest = &program->reloaded;
+        next = old;
         log_line(&program->log, MASQUE_LOG_INFO, "reload", "new connections use the new configuration");
     }
     settings_free(&next);
@@ -232,6 +261,8 @@ static void watch_signals(mqd_program *program) {
     uv_signal_init(&program->loop, &program->interrupt);
     uv_timer_init(&program->loop, &program->drain_end);
     uv_async_init(&program->loop, &program->worker_done, on_worker_done);
+    uv_async_init(&program->loop, &program->directories_changed, on_directories_changed);
+    program->directories_changed.data = program;
     program->hangup.data = program->terminate.data = program->interrupt.data = program;
     program->drain_end.data = program->worker_done.data = program;
     uv_signal_start(&program->hangup, on_hangup, SIGHUP);
@@ -329,6 +360,12 @@ static bool start(mqd_program *program, mqd_message *message) {
         return false;
     }
     watch_signals(program);
+    program->directories = token_directories_new(&program->log, &program->directories_changed);
+    if (!program->directories) {
+        say(message, "out of memory, or no thread");
+        return false;
+    }
+    token_directories_set(program->directories, settings);
     return start_workers(program, message);
 }
 
@@ -339,6 +376,7 @@ static void clean_up(mqd_program *program) {
     for (unsigned i = 0; i < program->worker_count; i++) {
         handover_free(&program->handovers[i]);
     }
+    token_directories_free(program->directories);
     token_roles_stop(&program->roles);
     masque_config_release(program->config); /* its methods' threads give verdicts until then */
     spent_store_free(program->tokens);
@@ -347,6 +385,7 @@ static void clean_up(mqd_program *program) {
     }
     free(program->handovers);
     settings_free(&program->settings);
+    settings_free(&program->reloaded);
     explicit_bzero(program->ticket_key, sizeof program->ticket_key);
     free(program->workers);
 }
@@ -380,6 +419,7 @@ static int run(mqd_program *program) {
 int main(int count, char **arguments) {
     static mqd_program program; /* too large for some stacks */
     mqd_message message;
+    program.latest = &program.settings;
     program.argument_count = count;
     program.arguments = arguments;
     service_hide_memory();

@@ -116,7 +116,33 @@ static bool add_key(masque_token_origin *origin, const token_key *key, mqd_messa
     return error == 0;
 }
 
-bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store, mqd_message *message) {
+/* Those of the directory that KEY names, as far as it was fetched. One that can't be used is the issuer's mistake, and
+   no reason to be without the others. */
+static bool add_listed(masque_token_origin *origin, const token_key *key, token_directories *directories,
+                       mqd_message *message) {
+    uint8_t redemption[MASQUE_REDEMPTION_LENGTH];
+    token_directory *listed = malloc(sizeof *listed);
+    masque_token_key given = {.issuer = key->issuer, .origin_info = key->origin, .type = MASQUE_TOKEN_BLIND_RSA};
+    bool read = read_redemption(key, &given, redemption, message);
+    if (read && listed && token_directories_get(directories, key->directory, listed)) {
+        for (size_t i = 0; i < listed->count; i++) {
+            const directory_key *one = &listed->keys[i];
+            given.bytes = one->bytes;
+            given.length = one->length;
+            given.not_before = one->not_before > key->not_before ? one->not_before : key->not_before;
+            given.not_after = key->not_after;
+            if (one->type == MASQUE_TOKEN_BLIND_RSA) {
+                (void)masque_token_origin_add_key(origin, &given);
+            }
+        }
+    }
+    free(listed);
+    explicit_bzero(redemption, sizeof redemption);
+    return read;
+}
+
+bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store,
+                        token_directories *directories, mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     const masque_token_origin_options options = {.clock = unix_clock, .spend = spent_store_spend, .context = store};
     masque_token_origin *origin = NULL;
@@ -125,7 +151,8 @@ bool private_tokens_add(masque_config *config, const mqd_settings *settings, spe
     }
     int error = masque_token_origin_new(&origin, &options, &runtime);
     for (size_t i = 0; i < settings->token_key_count && !error; i++) {
-        if (!add_key(origin, &settings->token_keys[i], message)) {
+        const token_key *key = &settings->token_keys[i];
+        if (!(key->directory ? add_listed(origin, key, directories, message) : add_key(origin, key, message))) {
             masque_token_origin_free(origin);
             return false;
         }

@@ -6,8 +6,11 @@
 
 #include "settings.h"
 #include "spent/store.h"
+#include "tokens/directories.h"
 
-/* Makes the keys of SETTINGS a method of CONFIG, if there are any. False with MESSAGE set. */
-bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store, mqd_message *message);
+/* Makes the keys of SETTINGS, and those in DIRECTORIES, a method of CONFIG, if any are asked for. False with MESSAGE
+   set. */
+bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store,
+                        token_directories *directories, mqd_message *message);
 
 #endif

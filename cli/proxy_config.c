@@ -256,7 +256,7 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
 }
 
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
-                                spent_store *tokens, mqd_message *message) {
+                                spent_store *tokens, token_directories *directories, mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     masque_config *config = masque_config_new(&runtime);
     if (!config) {
@@ -272,7 +272,7 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
         !add_client_certificates(config, settings, message) || !basic_auth_add(config, settings, message) ||
-        !private_tokens_add(config, settings, tokens, message) || !set_quic(config, settings, message) ||
+        !private_tokens_add(config, settings, tokens, directories, message) || !set_quic(config, settings, message) ||
         !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;

@@ -7,6 +7,7 @@
 
 #include "settings.h"
 #include "spent/store.h"
+#include "tokens/directories.h"
 
 /* The runtime's random source; the host's kernel. */
 void system_random(void *context, uint8_t *buffer, size_t size);
@@ -16,8 +17,8 @@ void system_random(void *context, uint8_t *buffer, size_t size);
 bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message);
 
 /* TICKET_KEY is the process's, so that a reload keeps sessions, and so is TOKENS, which outlives the result. NULL with
-   MESSAGE set. The caller releases the result. */
+   MESSAGE set. DIRECTORIES may be NULL: nothing was fetched yet. The caller releases the result. */
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
-                                spent_store *tokens, mqd_message *message);
+                                spent_store *tokens, token_directories *directories, mqd_message *message);
 
 #endif

@@ -50,6 +50,8 @@ static void free_token_key(token_key *key) {
     free(key->issuer);
     free(key->origin);
     free(key->public_key);
+    free(key->directory);
+    free(key->directory_ca);
     free_file(&key->private_key);
     free(key->redemption_context);
     free_file(&key->redemption_secret);

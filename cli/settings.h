@@ -46,8 +46,10 @@ typedef struct preshared_key {
 typedef struct token_key {
     char *place; /* "p.yaml:4: “auth.private-token[0]”" */
     char *issuer;
-    char *origin; /* NULL: any */
-    char *public_key;
+    char *origin;             /* NULL: any */
+    char *public_key;         /* or NULL: those of the directory */
+    char *directory;          /* its URL */
+    char *directory_ca;       /* whom to trust there; NULL: whom the system does */
     mqd_file private_key;     /* type 1 only */
     char *redemption_context; /* Base64 */
     mqd_file redemption_secret;

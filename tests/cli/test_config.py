@@ -6,7 +6,9 @@ import re
 import shutil
 
 from harness import targets
+from harness.client_ca import ClientCa
 from harness.context import check, same
+from harness.tokens import HASH, Keys
 
 LISTEN = 'listen:\n  - address: "127.0.0.1:8443"\n'  # lines 1 and 2
 TLS = "tls:\n  certificate: server.crt\n  private-key: server.key\n"  # 3 to 5
@@ -284,13 +286,32 @@ def manual_limits(manual):
     return re.findall(r'^\.BR ([a-z0-9-]+) "  (\d+)"\n\((\d+)-(\d+)\) ', part, re.M)
 
 
+def make_manual_files(t):
+    """What the manual's example names; returns it with real keys in the place of cut ones."""
+    ca, keys = ClientCa(t), Keys(t)
+    shutil.copy(ca.ca, t.folder / "clients.crt")
+    shutil.copy(ca.revoke(), t.folder / "crl.pem")
+    for kind, name in ((2, "rsa.pem"), (1, "voprf.key")):
+        shutil.copy(keys.files[kind], t.folder / name)
+    for name in ("issuer", "attester"):
+        shutil.copy(t.pki.certificate, t.folder / f"{name}.crt")
+        shutil.copy(t.pki.private_key, t.folder / f"{name}.key")
+    shutil.copy(ca.ca, t.folder / "attesters.crt")
+    shutil.copy(ca.ca, t.folder / "ca.crt")
+    t.write("users.htpasswd", f"alice:{HASH}\n")
+    t.write("quic.key", "0123456789abcdef" * 4 + "\n")
+    return {"MIIBUj…": keys.public[2], "A9ud…": keys.public[1]}
+
+
 def test_manual_example(t):
     """The manual's configuration is taken as it stands, and so is every limit's default."""
     prepare(t)
     manual = open("cli/masqueproxyd.8", encoding="utf-8").read().replace("\\-", "-")
     example = re.search(r"\.SH CONFIGURATION\n\.nf\n(.*?)\.fi\n", manual, re.S)[1]
     limits = [(key, standard) for key, standard, _, _ in manual_limits(manual)]
-    t.write("quic.key", "0123456789abcdef" * 4 + "\n")
+    for cut, key in make_manual_files(t).items():
+        check(cut in example, f"{cut} is not in the manual")
+        example = example.replace(cut, key)
     check(len(limits) > 25, f"limits in the manual: {limits}")
     for name, text in (("the example", re.sub(r"^user: .*\n", "", example, flags=re.M)),
                        ("the limits", GOOD + "limits:\n" + "".join(f"  {key}: {value}\n" for key, value in limits))):

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -39,6 +40,15 @@ def ask(t, port, path, body=None, fields=(), certificate=None):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(), dict(error.headers)
+
+
+def await_status(t, proxy, target, token, wanted):
+    """Workers take a new configuration a moment after the log says so."""
+    end = time.monotonic() + 30
+    while True:
+        status = show(t, proxy, target.authority, f"PrivateToken token={token}")
+        if status == wanted or time.monotonic() > end:
+            return same(status, wanted, "the status in the end")
 
 
 def test_from_account_to_tunnel(t):
@@ -183,6 +193,34 @@ def test_rotation(t):
     # The attester keeps the directory as long as the issuer said.
     same(d.attester.reload()[0], "reload", "the attester's reload")
     same(show(t, proxy, target.authority, f"PrivateToken token={d.tokens(1)[0]}"), 200, "with the new key")
+
+
+def test_directory(t):
+    """Keys of the issuer's directory: 503 until it can be read, then those that are in it, and new ones as they come."""
+    d, target = Deployment(t), targets.Target(t)
+    port, wallet = t.free_port(), os.path.join(t.folder, "open-wallet")
+    issuer = {**d.issuer_settings, "listen": [{"address": f"127.0.0.1:{port}"}]}
+    del issuer["client-ca"]
+    row = {"issuer": ISSUER, "origin": ORIGIN, "directory-ca": t.pki.ca,
+           "directory": f"https://localhost:{port}{DIRECTORY}"}
+    proxy = d.proxy(keys=[row], limits={"auth-failures": 1000})
+    token = d.tokens(1)[0]
+    proxy.await_log("its tokens get 503 until it can be read")
+    same(show(t, proxy, target.authority, f"PrivateToken token={token}"), 503, "before it could be read")
+    opened = d.role(issuer=issuer)
+    proxy.await_log("keys of a directory have changed")
+    await_status(t, proxy, target, token, 200)
+    # Another key takes the place; the proxy hears of it when it reads again, here by a start.
+    fresh = Keys(t, "fresh")
+    t.write_settings({**opened.settings, "issuer": {**issuer, "keys": fresh.for_issuer()}}, opened.config_path)
+    same(opened.reload()[0], "reload", "the issuer's reload")
+    other = d.proxy(keys=[row], limits={"auth-failures": 1000})
+    other.await_log("keys of a directory have changed")
+    got = Run(t, "get", "--issuer", f"https://localhost:{port}", "--issuer-name", ISSUER, "--origin", ORIGIN,
+              "--token-wallet", wallet, "--ca", t.pki.ca)
+    same((got.status, got.err), (0, ""), "with the new key")
+    await_status(t, other, target, Run(t, "export", "--token-wallet", wallet).out.strip(), 200)
+    same(show(t, other, target.authority, f"PrivateToken token={d.tokens(1)[0]}"), 403, "the old key's token")
 
 
 def test_bounds(t):

@@ -264,6 +264,9 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
     if (!masque_auth_is_scheme(request, "privatetoken")) {
         return MASQUE_AUTH_NEXT;
     }
+    if (origin->count == 0) {
+        return MASQUE_AUTH_UNAVAILABLE; /* keys are still to come */
+    }
     if (!mq_token_read(&token, request->credential, request->credential_length)) {
         return MASQUE_AUTH_DENY;
     }
