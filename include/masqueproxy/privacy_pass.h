@@ -95,8 +95,8 @@ MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
    MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
 MASQUE_EXTERN int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *key);
 
-/* The method, named "privacy-pass"; without any key it answers UNAVAILABLE. It owns ORIGIN now, and its `release` frees it, which the host calls itself when
-   no configuration takes the method. Any threads may use it. */
+/* The method, named "privacy-pass"; without any key it answers UNAVAILABLE. It owns ORIGIN now, and its `release` frees
+   it, which the host calls itself when no configuration takes the method. Any threads may use it. */
 MASQUE_EXTERN masque_auth_method masque_token_origin_method(masque_token_origin *origin);
 
 #ifdef __cplusplus

@@ -206,7 +206,7 @@ static mq_token_challenge challenge_of(const origin_key *key, const uint8_t cont
 /* 0: TOKEN was made for KEY's challenge. MASQUE_ERR_INVALID: it was not. */
 static int check_challenge(const origin_key *key, const mq_token *token, masque_unix_time now) {
     bool rotates = key->redemption == MASQUE_REDEMPTION_ROTATING;
-    uint8_t context[MQ_REDEMPTION_CONTEXT];
+    uint8_t context[MQ_REDEMPTION_CONTEXT] = {0};
     uint8_t digest[MQ_TOKEN_DIGEST];
     const mq_token_challenge challenge = challenge_of(key, context);
     for (int64_t back = 0; back < (rotates ? 2 : 1); back++) {
@@ -312,7 +312,7 @@ static size_t append(char *text, size_t size, size_t at, const char *literal, co
 }
 
 static size_t append_challenge(const origin_key *key, masque_unix_time now, char *text, size_t size, size_t at) {
-    uint8_t context[MQ_REDEMPTION_CONTEXT], bytes[CHALLENGE_BYTES_MAX];
+    uint8_t context[MQ_REDEMPTION_CONTEXT] = {0}, bytes[CHALLENGE_BYTES_MAX];
     const mq_token_challenge challenge = challenge_of(key, context);
     bool rotates = key->redemption == MASQUE_REDEMPTION_ROTATING;
     size_t length = mq_token_challenge_length(&challenge);
