@@ -15,6 +15,7 @@ typedef struct scene {
     const char *name;
     void (*play)(sim_world *w);
     bool client; /* its memory runs out, too */
+    void (*configure)(sim_world *w, masque_config *config);
 } scene;
 
 /* The library's client is in the same trouble: its allocations are counted, and fail, with the proxy's. */
@@ -191,28 +192,81 @@ static void play_udp(sim_world *w) {
     sim_advance(w, EVERYTHING);
 }
 
+/* A client shows a certificate, over TCP and QUIC; and memory for the configuration runs out. */
+static void ask_certificates(sim_world *w, masque_config *config) {
+    static const char *const rules[] = {"dns:somebody.else", "dns:client.test"};
+    size_t length, wrong;
+    char *ca = sim_read_file(SIM_DATA "/sim_client_ca.pem", &length);
+    const masque_client_certificates certificates = {
+        .ca_pem = ca, .ca_length = length, .allow = rules, .allow_count = SIM_COUNT(rules)};
+    int error = masque_config_set_client_certificates(config, &certificates, &wrong);
+    free(ca);
+    SIM_CHECK(w, error == 0 || error == MASQUE_ERR_NO_MEMORY, "%s", masque_error_name(error));
+}
+
+static void play_certificate(sim_world *w) {
+    static const char *const protocols[] = {"http/1.1", "h2", "h3"};
+    for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
+        bool h3 = strcmp(protocols[i], "h3") == 0;
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = protocols[i], .engine = !h3, .identified = true});
+        sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .key = "", .may_dial = true, .send_fin = true});
+        sim_settle(w);
+    }
+    sim_advance(w, EVERYTHING);
+}
+
+static size_t write_challenge(void *context, char *text, size_t size) {
+    (void)context;
+    return (size_t)snprintf(text, size, "Sim realm=\"%0400d\"", 0);
+}
+
+static masque_verdict check_nothing(void *context, const masque_auth_request *request) {
+    (void)context;
+    (void)request;
+    return MASQUE_AUTH_NEXT;
+}
+
+static void ask_challenges(sim_world *w, masque_config *config) {
+    const masque_auth_method method = {.name = "sim", .check = check_nothing, .challenge = write_challenge};
+    int error = masque_config_add_auth_method(config, &method);
+    SIM_CHECK(w, error == 0 || error == MASQUE_ERR_NO_MEMORY, "%s", masque_error_name(error));
+    masque_config_set_challenge(config, true);
+}
+
+static void play_challenge(sim_world *w) {
+    static const char *const protocols[] = {"http/1.1", "h2", "h3"};
+    for (size_t i = 0; i < SIM_COUNT(protocols); i++) {
+        sim_request(connect_to(w, protocols[i]), &(sim_ask){.authority = SIM_ECHO ":1001", .key = ""});
+        sim_settle(w);
+    }
+    sim_advance(w, EVERYTHING);
+}
+
 static const scene SCENARIOS[] = {
-    {"h1_connect", play_h1_connect, false},
-    {"h2_connect", play_h2_connect, false},
-    {"tls12", play_tls12, false},
-    {"psk_fail", play_psk_fail, false},
-    {"refused", play_refused, false},
-    {"big", play_big, false},
-    {"stalled", play_stalled, false},
-    {"many", play_many, false},
-    {"drain", play_drain, false},
-    {"new_config", play_new_config, false},
-    {"udp", play_udp, false},
-    {"h3_connect", play_h3_connect, false},
-    {"h3_many", play_h3_many, false},
-    {"h3_path", play_h3_path, false},
-    {"client_h1", play_h1_connect, true},
-    {"client_h2", play_h2_connect, true},
-    {"client_h3", play_h3_connect, true},
-    {"client_many", play_many, true},
-    {"client_h3_many", play_h3_many, true},
-    {"client_udp", play_udp, true},
-    {"client_psk_fail", play_psk_fail, true},
+    {"h1_connect", play_h1_connect, false, NULL},
+    {"h2_connect", play_h2_connect, false, NULL},
+    {"tls12", play_tls12, false, NULL},
+    {"psk_fail", play_psk_fail, false, NULL},
+    {"refused", play_refused, false, NULL},
+    {"big", play_big, false, NULL},
+    {"stalled", play_stalled, false, NULL},
+    {"many", play_many, false, NULL},
+    {"drain", play_drain, false, NULL},
+    {"new_config", play_new_config, false, NULL},
+    {"udp", play_udp, false, NULL},
+    {"h3_connect", play_h3_connect, false, NULL},
+    {"h3_many", play_h3_many, false, NULL},
+    {"h3_path", play_h3_path, false, NULL},
+    {"client_h1", play_h1_connect, true, NULL},
+    {"client_h2", play_h2_connect, true, NULL},
+    {"client_h3", play_h3_connect, true, NULL},
+    {"client_many", play_many, true, NULL},
+    {"client_h3_many", play_h3_many, true, NULL},
+    {"client_udp", play_udp, true, NULL},
+    {"client_psk_fail", play_psk_fail, true, NULL},
+    {"certificate", play_certificate, false, ask_certificates},
+    {"client_certificate", play_certificate, true, ask_certificates},
+    {"challenge", play_challenge, false, ask_challenges},
 };
 
 /* Where only part of it arrived is fine; what arrived was checked byte by byte. */
@@ -230,7 +284,8 @@ static uint64_t play(const scene *scenario, uint64_t k, bool lasting) {
     uint64_t before = sim_alloc_memory(SIM_PROXY)->calls;
     sim_alloc_fail(k, lasting);
     by_engine = scenario->client;
-    sim_world *w = sim_world_new(&(sim_setup){.seed = k, .may_fail = true, .clients_may_fail = scenario->client});
+    sim_world *w = sim_world_new(&(sim_setup){
+        .seed = k, .may_fail = true, .clients_may_fail = scenario->client, .configure = scenario->configure});
     if (w->engine) {
         scenario->play(w);
     }

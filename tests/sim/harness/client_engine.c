@@ -29,6 +29,18 @@ static void leave(void) {
     sim_alloc_side(SIM_TEST);
 }
 
+static int show_certificate(const sim_conn *conn, masque_config *config) {
+    bool stranger = conn->options.stranger;
+    size_t chain_length, key_length;
+    char *chain =
+        sim_read_file(stranger ? SIM_DATA "/unit-server-chain.pem" : SIM_DATA "/sim_client.pem", &chain_length);
+    char *key = sim_read_file(stranger ? SIM_DATA "/unit-server-key.pem" : SIM_DATA "/sim_client_key.pem", &key_length);
+    int error = masque_config_set_client_identity(config, chain, chain_length, key, key_length);
+    free(chain);
+    free(key);
+    return error;
+}
+
 static masque_config *make_config(const sim_conn *conn, const masque_runtime *runtime) {
     masque_config *config = masque_config_new(runtime);
     if (!config) {
@@ -43,6 +55,9 @@ static masque_config *make_config(const sim_conn *conn, const masque_runtime *ru
     limits.handshake_timeout_ms = conn->world->limits.handshake_timeout_ms;
     int error = masque_config_set_trust(config, text, length);
     free(text);
+    if (!error && (conn->options.identified || conn->options.stranger)) {
+        error = show_certificate(conn, config);
+    }
     if (!error) {
         error = masque_config_set_limits(config, &limits);
     }

@@ -99,6 +99,8 @@ typedef struct sim_client {
     masque_congestion congestion;
     const char *name; /* it must be the certificate's; NULL: it is */
     bool untrusting;  /* knows no authority that signed it */
+    bool identified;  /* an engine, which shows a certificate: sim_client.pem */
+    bool stranger;    /* the same of another CA: unit-server-chain.pem */
 } sim_client;
 
 typedef struct sim_field {
