@@ -38,8 +38,7 @@ typedef struct waiting_check {
 typedef struct basic_auth {
     accounts *accounts;
     uint8_t key[DIGEST_LENGTH]; /* of the digests; random */
-    pthread_t threads[THREADS];
-    size_t thread_count;
+    unsigned users;             /* threads, and the configuration; under the lock */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     known_credential known[KNOWN_MAX];  /* by the digest's first bytes; a newer one takes the place */
@@ -86,22 +85,75 @@ static bool take(basic_auth *basic, waiting_check *one) {
     return taken;
 }
 
+/* Threads that live, of all configurations. */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t live_gone = PTHREAD_COND_INITIALIZER;
+static unsigned live;
+
+static void count_live(int change) {
+    pthread_mutex_lock(&live_lock);
+    live += (unsigned)change;
+    pthread_cond_broadcast(&live_gone);
+    pthread_mutex_unlock(&live_lock);
+}
+
+void basic_auth_wait(void) {
+    pthread_mutex_lock(&live_lock);
+    while (live > 0) {
+        pthread_cond_wait(&live_gone, &live_lock);
+    }
+    pthread_mutex_unlock(&live_lock);
+}
+
+/* The last one frees it. */
+static void leave(basic_auth *basic) {
+    pthread_mutex_lock(&basic->lock);
+    bool last = --basic->users == 0;
+    pthread_mutex_unlock(&basic->lock);
+    if (last) {
+        pthread_mutex_destroy(&basic->lock);
+        pthread_cond_destroy(&basic->wake);
+        accounts_free(basic->accounts);
+        explicit_bzero(basic, sizeof *basic);
+        free(basic);
+    }
+}
+
+static void remember(basic_auth *basic, const uint8_t digest[DIGEST_LENGTH]) {
+    pthread_mutex_lock(&basic->lock);
+    known_credential *place = place_of(basic, digest);
+    memcpy(place->digest, digest, sizeof place->digest);
+    place->until = time(NULL) + KNOWN_S;
+    pthread_mutex_unlock(&basic->lock);
+}
+
 static void *run(void *argument) {
     basic_auth *basic = argument;
     waiting_check one;
     while (take(basic, &one)) {
         bool good = accounts_check(basic->accounts, one.credential.name, one.credential.password);
         if (good) {
-            pthread_mutex_lock(&basic->lock);
-            known_credential *place = place_of(basic, one.digest);
-            memcpy(place->digest, one.digest, sizeof place->digest);
-            place->until = time(NULL) + KNOWN_S;
-            pthread_mutex_unlock(&basic->lock);
+            remember(basic, one.digest);
         }
         verdicts_give(one.verdicts, one.tunnel, good ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY);
         explicit_bzero(&one, sizeof one);
     }
+    leave(basic);
+    count_live(-1);
     return NULL;
+}
+
+static bool start_thread(basic_auth *basic) {
+    pthread_t thread;
+    basic->users++;
+    count_live(1);
+    if (pthread_create(&thread, NULL, run, basic) != 0) {
+        basic->users--;
+        count_live(-1);
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
 }
 
 /* --- the method ------------------------------------------------------------------------------------------------------
@@ -128,6 +180,7 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
         return MASQUE_AUTH_NEXT;
     }
     if (!account_credential_read(&one.credential, request->credential, request->credential_length)) {
+        explicit_bzero(&one, sizeof one);
         return MASQUE_AUTH_DENY;
     }
     masque_verdict verdict = MASQUE_AUTH_UNAVAILABLE;
@@ -149,20 +202,19 @@ static size_t challenge(void *context, char *text, size_t size) {
 /* --- life ------------------------------------------------------------------------------------------------------------
  */
 
+/* On some loop's thread: nobody is waited for. Who was queued hears that it was for nothing. */
 static void release(void *context) {
     basic_auth *basic = context;
     pthread_mutex_lock(&basic->lock);
     basic->closing = true;
+    for (; basic->count > 0; basic->count--) {
+        waiting_check *one = &basic->waiting[basic->first];
+        verdicts_give(one->verdicts, one->tunnel, MASQUE_AUTH_UNAVAILABLE);
+        basic->first = (basic->first + 1) % WAITING_MAX;
+    }
     pthread_cond_broadcast(&basic->wake);
     pthread_mutex_unlock(&basic->lock);
-    for (size_t i = 0; i < basic->thread_count; i++) {
-        pthread_join(basic->threads[i], NULL);
-    }
-    pthread_mutex_destroy(&basic->lock);
-    pthread_cond_destroy(&basic->wake);
-    accounts_free(basic->accounts);
-    explicit_bzero(basic, sizeof *basic);
-    free(basic);
+    leave(basic);
 }
 
 static basic_auth *basic_auth_new(const mqd_file *file, mqd_message *message) {
@@ -181,9 +233,8 @@ static basic_auth *basic_auth_new(const mqd_file *file, mqd_message *message) {
     system_random(NULL, basic->key, sizeof basic->key);
     pthread_mutex_init(&basic->lock, NULL);
     pthread_cond_init(&basic->wake, NULL);
-    while (basic->thread_count < THREADS &&
-           pthread_create(&basic->threads[basic->thread_count], NULL, run, basic) == 0) {
-        basic->thread_count++;
+    basic->users = 1;
+    for (unsigned i = 0; i < THREADS && start_thread(basic); i++) {
     }
     return basic;
 }
@@ -198,7 +249,7 @@ bool basic_auth_add(masque_config *config, const mqd_settings *settings, mqd_mes
     }
     const masque_auth_method method = {
         .name = "basic", .check = check, .challenge = challenge, .release = release, .context = basic};
-    int error = basic->thread_count > 0 ? masque_config_add_auth_method(config, &method) : MASQUE_ERR_NO_MEMORY;
+    int error = basic->users > 1 ? masque_config_add_auth_method(config, &method) : MASQUE_ERR_NO_MEMORY;
     if (error) {
         release(basic);
         say(message, "%.250s: %s", settings->basic.place, masque_error_text(error));

@@ -11,4 +11,7 @@
 /* Makes the accounts of SETTINGS a method of CONFIG, if a file is named. False with MESSAGE set. */
 bool basic_auth_add(masque_config *config, const mqd_settings *settings, mqd_message *message);
 
+/* Until the last thread of released methods has ended; then nobody gives verdicts any more. */
+void basic_auth_wait(void);
+
 #endif

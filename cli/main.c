@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "basic_auth.h"
 #include "http/client.h"
 #include "listeners.h"
 #include "options.h"
@@ -19,6 +20,8 @@
 #include "socket.h"
 #include "tokens/roles.h"
 #include "worker.h"
+
+#define DIRECTORIES_AGAIN_MS 10000u
 
 typedef struct mqd_program {
     mqd_settings settings; /* of the start */
@@ -31,6 +34,7 @@ typedef struct mqd_program {
     spent_store *tokens;            /* that were shown */
     token_directories *directories; /* of issuers; NULL before the start */
     uv_async_t directories_changed;
+    uv_timer_t directories_again;
     masque_config *config;
     mqd_listeners listeners;
     token_roles roles;
@@ -147,7 +151,12 @@ static void use_config(mqd_program *program, masque_config *config) {
     program->config = config;
 }
 
-/* Keys came or went: all as it was read last, with them. */
+static void on_directories_again(uv_timer_t *timer) {
+    mqd_program *program = timer->data;
+    uv_async_send(&program->directories_changed);
+}
+
+/* Keys came or went: all as it was read last, with them. Files that can't be read now may be in a moment. */
 static void on_directories_changed(uv_async_t *async) {
     mqd_program *program = async->data;
     mqd_message message;
@@ -159,6 +168,7 @@ static void on_directories_changed(uv_async_t *async) {
         use_config(program, config);
         log_line(&program->log, MASQUE_LOG_INFO, "issuer", "keys of a directory have changed, and are in force");
     } else {
+        uv_timer_start(&program->directories_again, on_directories_again, DIRECTORIES_AGAIN_MS, 0);
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
     }
 }
@@ -262,7 +272,8 @@ static void watch_signals(mqd_program *program) {
     uv_timer_init(&program->loop, &program->drain_end);
     uv_async_init(&program->loop, &program->worker_done, on_worker_done);
     uv_async_init(&program->loop, &program->directories_changed, on_directories_changed);
-    program->directories_changed.data = program;
+    uv_timer_init(&program->loop, &program->directories_again);
+    program->directories_changed.data = program->directories_again.data = program;
     program->hangup.data = program->terminate.data = program->interrupt.data = program;
     program->drain_end.data = program->worker_done.data = program;
     uv_signal_start(&program->hangup, on_hangup, SIGHUP);
@@ -378,7 +389,8 @@ static void clean_up(mqd_program *program) {
     }
     token_directories_free(program->directories);
     token_roles_stop(&program->roles);
-    masque_config_release(program->config); /* its methods' threads give verdicts until then */
+    masque_config_release(program->config);
+    basic_auth_wait(); /* its threads give verdicts until then */
     spent_store_free(program->tokens);
     for (unsigned i = 0; i < program->worker_count; i++) {
         verdicts_free(&program->workers[i].verdicts);

@@ -124,7 +124,11 @@ static bool add_listed(masque_token_origin *origin, const token_key *key, token_
     token_directory *listed = malloc(sizeof *listed);
     masque_token_key given = {.issuer = key->issuer, .origin_info = key->origin, .type = MASQUE_TOKEN_BLIND_RSA};
     bool read = read_redemption(key, &given, redemption, message);
-    if (read && listed && token_directories_get(directories, key->directory, listed)) {
+    bool fetched = read && listed && token_directories_get(directories, key->directory, listed);
+    if (!fetched) {
+        masque_token_origin_expect_keys(origin);
+    }
+    if (fetched) {
         for (size_t i = 0; i < listed->count; i++) {
             const directory_key *one = &listed->keys[i];
             given.bytes = one->bytes;

@@ -25,6 +25,7 @@
 #define SLACK 65536u
 #define KEY_LENGTH 8u
 #define CHECK_LENGTH 8u
+#define OPEN_TRIES 100
 
 static const uint8_t HEAD[SPENT_RECORD_LENGTH] = "masqueproxyd: spent tokens, version 1\n";
 
@@ -324,23 +325,50 @@ static bool load(const spent_journal *journal, loading *found, mqd_message *mess
     return fits;
 }
 
-/* What a crash tore is at the end; damage before whole records is another matter, and may let a token in twice. */
-static void report_damage(const spent_journal *journal, const loading *found) {
+/* What a crash tore is at the end; damage before whole records is another matter: it would let tokens in twice. */
+static bool is_whole(const spent_journal *journal, const loading *found, mqd_message *message) {
     uint64_t torn = found->records - found->last_good;
     if (found->damaged > torn) {
-        log_line(&journal->log, MASQUE_LOG_ERROR, "spent-tokens",
-                 "%.300s is damaged before its end: %llu tokens of it could be used again; check the disk",
-                 journal->path, (unsigned long long)(found->damaged - torn));
-    }
-}
-
-static bool is_ours(spent_journal *journal, mqd_message *message) {
-    uint8_t head[sizeof HEAD];
-    struct stat status;
-    if (flock(journal->fd, LOCK_EX | LOCK_NB) != 0) {
-        say(message, "%.300s is in use by another masqueproxyd; each needs its own, or Redis for all", journal->path);
+        say(message,
+            "%.300s is damaged before its end: %llu tokens of it could be used again; restore it, or move it away and "
+            "let "
+            "the issuer change its keys",
+            journal->path, (unsigned long long)(found->damaged - torn));
         return false;
     }
+    if (torn > 0) {
+        log_line(&journal->log, MASQUE_LOG_INFO, "spent-tokens", "%.300s ends in %llu torn records, as after a crash",
+                 journal->path, (unsigned long long)torn);
+    }
+    return true;
+}
+
+/* Opens and locks PATH; another process may have replaced the file while we came to the lock. */
+static bool open_locked(spent_journal *journal, mqd_message *message) {
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        struct stat ours, named;
+        journal->fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND | O_NONBLOCK, 0600);
+        if (journal->fd < 0) {
+            say(message, "can't write %.300s: %s", journal->path, strerror(errno));
+            return false;
+        }
+        if (flock(journal->fd, LOCK_EX | LOCK_NB) != 0) {
+            break;
+        }
+        if (fstat(journal->fd, &ours) == 0 && stat(journal->path, &named) == 0 && ours.st_ino == named.st_ino &&
+            ours.st_dev == named.st_dev) {
+            return true;
+        }
+        close(journal->fd);
+        journal->fd = -1;
+    }
+    say(message, "%.300s is in use by another masqueproxyd; each needs its own, or Redis for all", journal->path);
+    return false;
+}
+
+static bool is_ours(const spent_journal *journal, mqd_message *message) {
+    uint8_t head[sizeof HEAD];
+    struct stat status;
     ssize_t length = pread(journal->fd, head, sizeof head, 0);
     bool empty = length >= 0 && length < (ssize_t)sizeof head && memcmp(head, HEAD, (size_t)length) == 0;
     bool ours = length == (ssize_t)sizeof head && memcmp(head, HEAD, sizeof head) == 0;
@@ -349,20 +377,19 @@ static bool is_ours(spent_journal *journal, mqd_message *message) {
         say(message, "%.300s is no file of spent tokens; give another name, or none that exists", journal->path);
         return false;
     }
+    if (empty) {
+        log_line(&journal->log, MASQUE_LOG_WARNING, "spent-tokens",
+                 "%.300s is new: which tokens were shown before nobody knows", journal->path);
+    }
     return true;
 }
 
 static bool open_file(spent_journal *journal, mqd_message *message) {
     loading found = {0};
-    journal->fd = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND | O_NONBLOCK, 0600);
-    if (journal->fd < 0) {
-        say(message, "can't write %.300s: %s", journal->path, strerror(errno));
+    if (!open_locked(journal, message) || !is_ours(journal, message) || !load(journal, &found, message) ||
+        !is_whole(journal, &found, message)) {
         return false;
     }
-    if (!is_ours(journal, message) || !load(journal, &found, message)) {
-        return false;
-    }
-    report_damage(journal, &found);
     if (!rewrite(journal)) {
         say(message, "can't write %.300s, or a file beside it: %s", journal->path, strerror(errno));
         return false;

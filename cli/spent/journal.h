@@ -15,8 +15,8 @@
 
 typedef struct spent_journal spent_journal;
 
-/* Reads the file at PATH, which is made when there is none, into MEMORY, and starts a thread. One program at a time has
-   it. NULL with MESSAGE set. MEMORY outlives it. */
+/* Reads the file at PATH, which is made, with a line in the log, when there is none, into MEMORY, and starts a thread.
+   One program at a time has it. NULL with MESSAGE set. MEMORY outlives it. */
 spent_journal *spent_journal_open(const char *path, spent_memory *memory, const log_options *log, mqd_message *message);
 /* What is under way is written first. JOURNAL may be NULL. */
 void spent_journal_close(spent_journal *journal);

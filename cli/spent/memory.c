@@ -234,35 +234,75 @@ bool spent_memory_has(spent_memory *store, const masque_spent_token *token) {
     return found;
 }
 
-static bool each_of_table(const epoch *in, const table *t, spent_memory_visit *visit, void *context) {
-    masque_spent_token token = {.not_after = in->not_after == FOREVER ? 0 : (masque_unix_time)in->not_after};
-    memcpy(token.key_id, &in->key, sizeof in->key);
-    for (size_t i = 0; i < t->capacity; i++) {
-        const uint8_t *id = t->ids + i * SPENT_ID_LENGTH;
-        if (memcmp(id, EMPTY, SPENT_ID_LENGTH) != 0) {
-            memcpy(token.id, id, SPENT_ID_LENGTH);
-            if (!visit(context, &token)) {
-                return false;
+/* One table, copied while it is locked and visited when it is not: VISIT may take long. */
+typedef struct snapshot {
+    masque_spent_token token; /* of its key */
+    uint8_t *ids;
+    size_t count;
+    size_t capacity;
+} snapshot;
+
+/* False: no memory. Of a key that is gone meanwhile nothing is copied. */
+static bool copy_table(spent_memory *store, uint64_t key, size_t number, snapshot *to) {
+    bool copied = true;
+    to->count = 0;
+    pthread_rwlock_rdlock(&store->list_lock);
+    const epoch *in = find(store, key);
+    if (in) {
+        const table *t = &in->tables[number];
+        pthread_mutex_lock(&store->locks[number % LOCKS]);
+        if (t->capacity > to->capacity) {
+            uint8_t *larger = realloc(to->ids, (size_t)t->capacity * SPENT_ID_LENGTH);
+            copied = larger != NULL;
+            to->ids = larger ? larger : to->ids;
+            to->capacity = larger ? t->capacity : to->capacity;
+        }
+        for (size_t i = 0; i < t->capacity && copied; i++) {
+            const uint8_t *id = t->ids + i * SPENT_ID_LENGTH;
+            if (memcmp(id, EMPTY, SPENT_ID_LENGTH) != 0) {
+                memcpy(to->ids + to->count++ * SPENT_ID_LENGTH, id, SPENT_ID_LENGTH);
             }
         }
+        to->token = (masque_spent_token){.not_after = in->not_after == FOREVER ? 0 : (masque_unix_time)in->not_after};
+        memcpy(to->token.key_id, &in->key, sizeof in->key);
+        pthread_mutex_unlock(&store->locks[number % LOCKS]);
     }
-    return true;
+    pthread_rwlock_unlock(&store->list_lock);
+    return copied;
+}
+
+static bool each_of_key(spent_memory *store, uint64_t key, spent_memory_visit *visit, void *context) {
+    snapshot s = {.ids = NULL};
+    bool whole = true;
+    for (size_t number = 0; number < TABLES && whole; number++) {
+        whole = copy_table(store, key, number, &s);
+        for (size_t i = 0; i < s.count && whole; i++) {
+            memcpy(s.token.id, s.ids + i * SPENT_ID_LENGTH, SPENT_ID_LENGTH);
+            whole = visit(context, &s.token);
+        }
+    }
+    free(s.ids);
+    return whole;
 }
 
 bool spent_memory_each(spent_memory *store, masque_unix_time now, spent_memory_visit *visit, void *context) {
-    bool whole = true;
+    size_t count = 0;
     pthread_rwlock_wrlock(&store->list_lock);
     drop_old(store, now);
-    pthread_rwlock_unlock(&store->list_lock);
-    pthread_rwlock_rdlock(&store->list_lock);
-    for (epoch *in = store->epochs; in && whole; in = in->next) {
-        for (size_t i = 0; i < TABLES && whole; i++) {
-            pthread_mutex_lock(&store->locks[i % LOCKS]);
-            whole = each_of_table(in, &in->tables[i], visit, context);
-            pthread_mutex_unlock(&store->locks[i % LOCKS]);
-        }
+    for (const epoch *in = store->epochs; in; in = in->next) {
+        count++;
+    }
+    uint64_t *keys = malloc((count + 1) * sizeof *keys);
+    count = 0;
+    for (const epoch *in = store->epochs; in && keys; in = in->next) {
+        keys[count++] = in->key;
     }
     pthread_rwlock_unlock(&store->list_lock);
+    bool whole = keys != NULL;
+    for (size_t i = 0; i < count && whole; i++) {
+        whole = each_of_key(store, keys[i], visit, context);
+    }
+    free(keys);
     return whole;
 }
 

@@ -28,8 +28,9 @@ masque_verdict spent_memory_spend(spent_memory *store, const masque_spent_token 
 /* Is it noted? */
 bool spent_memory_has(spent_memory *store, const masque_spent_token *token);
 
-/* Calls VISIT with every token there is: the first SPENT_ID_LENGTH bytes of its ID, 8 of the key's, and not_after.
-   VISIT must not use STORE. False as soon as VISIT said so. */
+/* Calls VISIT with every token there is: the first SPENT_ID_LENGTH bytes of its ID, 8 of the key's, and not_after. No
+   lock is held meanwhile, so it may take long: what comes while it lasts may be among them or not. False as soon as
+   VISIT said so, or without memory. */
 typedef bool spent_memory_visit(void *context, const masque_spent_token *token);
 bool spent_memory_each(spent_memory *store, masque_unix_time now, spent_memory_visit *visit, void *context);
 

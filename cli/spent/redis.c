@@ -64,13 +64,16 @@ struct spent_redis {
     uv_timer_t look;
     redisAsyncContext *connection;
     uint64_t connecting_since;
-    uint64_t marker_since; /* asked for, and not answered; 0: no */
+    size_t markers;        /* asked for, and not answered */
+    uint64_t marker_since; /* the oldest of them */
     uint64_t marker_seen;
     uint64_t retry_at;
     uint64_t retry_ms;
     char marker[MARKER_LENGTH + 1]; /* the store's, once it is known; "" */
     asking *sent, **sent_end;       /* in the order of their answers */
-    size_t sent_count;
+    asking *noted, **noted_end;     /* by a SET that was good, if the marker behind it is there */
+    size_t sent_count;              /* in both lists */
+    bool warned;
     bool complained;
 };
 
@@ -89,13 +92,39 @@ static void complain(spent_redis *store, const char *why) {
     store->complained = true;
 }
 
+static asking *first_of(asking **list, asking ***end) {
+    asking *first = *list;
+    *list = first->next;
+    if (!*list) {
+        *end = list;
+    }
+    return first;
+}
+
+static void append(asking ***end, asking *one) {
+    one->next = NULL;
+    **end = one;
+    *end = &one->next;
+}
+
+/* Those whose SET was good: the store is, or is not, the one that knows all others. */
+static void answer_noted(spent_redis *store, bool good) {
+    while (store->noted) {
+        asking *one = first_of(&store->noted, &store->noted_end);
+        masque_verdict verdict =
+            good ? spent_memory_spend(store->memory, &one->token, time(NULL)) : MASQUE_AUTH_UNAVAILABLE;
+        store->sent_count--;
+        answer(one, verdict);
+    }
+}
+
 static void disconnect(spent_redis *store, const char *why) {
     redisAsyncContext *connection = store->connection;
     if (atomic_load(&store->phase) != PHASE_LOST) {
         atomic_store(&store->phase, PHASE_AWAY);
     }
     store->connection = NULL;
-    store->marker_since = 0;
+    store->markers = 0;
     store->retry_at = uv_now(&store->loop) + store->retry_ms;
     store->retry_ms = store->retry_ms * 2 < RETRY_MAX_MS ? store->retry_ms * 2 : RETRY_MAX_MS;
     if (why) {
@@ -105,6 +134,7 @@ static void disconnect(spent_redis *store, const char *why) {
         connection->data = NULL;
         redisAsyncFree(connection); /* answers all that wait with NULL */
     }
+    answer_noted(store, false);
 }
 
 static masque_verdict verdict_of(const redisReply *reply) {
@@ -119,18 +149,12 @@ static void on_spent(redisAsyncContext *connection, void *reply, void *user) {
     spent_redis *store = one->store;
     masque_verdict verdict = verdict_of(reply);
     (void)connection;
-    if (store->sent == one) { /* always: answers come in order */
-        store->sent = one->next;
-        store->sent_end = store->sent ? store->sent_end : &store->sent;
-        store->sent_count--;
+    first_of(&store->sent, &store->sent_end); /* it is: answers come in order */
+    if (verdict == MASQUE_AUTH_ALLOW) {
+        append(&store->noted_end, one);
+        return;
     }
-    if (atomic_load(&store->phase) == PHASE_LOST) {
-        verdict = MASQUE_AUTH_UNAVAILABLE;
-    }
-    if (verdict == MASQUE_AUTH_ALLOW &&
-        spent_memory_spend(store->memory, &one->token, time(NULL)) == MASQUE_AUTH_DENY) {
-        verdict = MASQUE_AUTH_DENY; /* we had allowed it, which Redis has forgotten */
-    }
+    store->sent_count--;
     if (verdict == MASQUE_AUTH_UNAVAILABLE && reply) {
         complain(store, ((redisReply *)reply)->str ? ((redisReply *)reply)->str : "an answer that is none");
     }
@@ -156,33 +180,51 @@ static void lose(spent_redis *store) {
 }
 
 /* The marker that is there now, whoever made it. */
-static void on_marker(redisAsyncContext *connection, void *user_reply, void *user) {
-    spent_redis *store = connection->data;
-    const redisReply *reply = user_reply;
-    (void)user;
-    if (!store) {
-        return; /* we gave the connection up */
-    }
-    store->marker_since = 0;
-    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_NIL)) {
-        if (reply) {
-            disconnect(store, reply->str ? reply->str : "the marker is no string");
-        }
-        return;
-    }
+static bool take_marker(spent_redis *store, const redisReply *reply) {
     bool there = reply->type == REDIS_REPLY_STRING && reply->len == MARKER_LENGTH;
     if (store->marker[0] && (!there || memcmp(store->marker, reply->str, MARKER_LENGTH) != 0)) {
         if (atomic_load(&store->phase) != PHASE_LOST) {
             lose(store);
         }
-        return;
+        return false;
     }
     if (there) {
         memcpy(store->marker, reply->str, MARKER_LENGTH);
     }
-    store->marker_seen = uv_now(&store->loop);
-    if (there && atomic_load(&store->phase) == PHASE_CONNECTING) {
+    return there && atomic_load(&store->phase) != PHASE_LOST;
+}
+
+static void on_marker(redisAsyncContext *connection, void *user_reply, void *user) {
+    spent_redis *store = connection->data;
+    const redisReply *reply = user_reply;
+    (void)user;
+    if (!store || !reply) {
+        return; /* the connection is given up, which has told all that wait */
+    }
+    store->marker_since = store->marker_seen = uv_now(&store->loop);
+    store->markers--;
+    if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_NIL) {
+        disconnect(store, reply->str ? reply->str : "the marker is no string");
+        return;
+    }
+    bool good = take_marker(store, reply);
+    if (good && atomic_load(&store->phase) == PHASE_CONNECTING) {
         be_ready(store);
+    }
+    answer_noted(store, good);
+}
+
+/* What the store has to be set to, if it is to forget nothing; asked once. Where it may not be asked the operator
+ * knows. */
+static void on_config(redisAsyncContext *connection, void *user_reply, void *user) {
+    spent_redis *store = connection->data;
+    const redisReply *reply = user_reply;
+    const char *wanted = user;
+    if (store && reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[1]->str &&
+        strcmp(reply->element[1]->str, wanted) != 0) {
+        log_line(&store->log, MASQUE_LOG_WARNING, "spent-tokens",
+                 "Redis at %.200s has %.40s %.40s; with another than %s it may forget tokens that were spent",
+                 store->host, reply->element[0]->str ? reply->element[0]->str : "", reply->element[1]->str, wanted);
     }
 }
 
@@ -198,7 +240,7 @@ static void on_setting(redisAsyncContext *connection, void *user_reply, void *us
 /* --- the connection ---------------------------------------------------------------------------------------------- */
 
 static void ask_marker(spent_redis *store) {
-    store->marker_since = uv_now(&store->loop);
+    store->marker_since = store->markers++ > 0 ? store->marker_since : uv_now(&store->loop);
     redisAsyncCommand(store->connection, on_marker, NULL, "GET " MARKER);
 }
 
@@ -219,6 +261,13 @@ static void introduce(spent_redis *store) {
         }
         redisAsyncCommand(store->connection, on_setting, NULL, "SET " MARKER " %s NX", marker);
     }
+    static const char *const settings[][2] = {
+        {"maxmemory-policy", "noeviction"}, {"appendonly", "yes"}, {"appendfsync", "always"}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && !store->warned; i++) {
+        redisAsyncCommand(store->connection, on_config, (void *)(uintptr_t)settings[i][1], "CONFIG GET %s",
+                          settings[i][0]);
+    }
+    store->warned = true;
     ask_marker(store);
 }
 
@@ -276,7 +325,6 @@ static void send_one(spent_redis *store, asking *one) {
         snprintf(id + 2 * i, 3, "%02x", one->token.id[i]);
     }
     one->since = uv_now(&store->loop);
-    one->next = NULL;
     int failed = one->token.not_after
                      ? redisAsyncCommand(store->connection, on_spent, one, "SET " PREFIX "%s 1 NX PX %lld", id, life)
                      : redisAsyncCommand(store->connection, on_spent, one, "SET " PREFIX "%s 1 NX", id);
@@ -284,8 +332,7 @@ static void send_one(spent_redis *store, asking *one) {
         answer(one, MASQUE_AUTH_UNAVAILABLE);
         return;
     }
-    *store->sent_end = one;
-    store->sent_end = &one->next;
+    append(&store->sent_end, one);
     store->sent_count++;
 }
 
@@ -294,6 +341,7 @@ static void on_wake(uv_async_t *async) {
     uv_mutex_lock(&store->lock);
     asking *fresh = store->fresh;
     bool closing = store->closing;
+    bool any = false;
     store->fresh = NULL;
     store->fresh_end = &store->fresh;
     store->fresh_count = 0;
@@ -303,9 +351,13 @@ static void on_wake(uv_async_t *async) {
         fresh = one->next;
         if (atomic_load(&store->phase) == PHASE_READY && store->sent_count < WAITING_MAX) {
             send_one(store, one);
+            any = true;
         } else {
             answer(one, MASQUE_AUTH_UNAVAILABLE);
         }
+    }
+    if (any && store->connection) {
+        ask_marker(store); /* behind them: were they noted where all others are? */
     }
     if (closing) {
         uv_timer_stop(&store->look);
@@ -318,7 +370,7 @@ static void on_wake(uv_async_t *async) {
 static bool is_slow(const spent_redis *store, uint64_t now) {
     phase at = (phase)atomic_load(&store->phase);
     return (store->sent && now - store->sent->since > PATIENCE_MS) ||
-           (store->marker_since && now - store->marker_since > PATIENCE_MS) ||
+           (store->markers && now - store->marker_since > PATIENCE_MS) ||
            (at == PHASE_CONNECTING && now - store->connecting_since > PATIENCE_MS);
 }
 
@@ -333,7 +385,7 @@ static void on_look(uv_timer_t *timer) {
     }
     if (is_slow(store, now)) {
         disconnect(store, "no answer in time");
-    } else if (!store->marker_since && atomic_load(&store->phase) == PHASE_READY &&
+    } else if (!store->markers && atomic_load(&store->phase) == PHASE_READY &&
                now - store->marker_seen > PATIENCE_MS / 2) {
         ask_marker(store); /* also whether anybody is there at all */
     }
@@ -431,6 +483,7 @@ spent_redis *spent_redis_new(const char *url, const char *password, spent_memory
     store->log = *log;
     store->fresh_end = &store->fresh;
     store->sent_end = &store->sent;
+    store->noted_end = &store->noted;
     store->retry_ms = RETRY_MIN_MS;
     atomic_init(&store->phase, PHASE_AWAY);
     uv_loop_init(&store->loop);

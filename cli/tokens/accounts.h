@@ -18,7 +18,7 @@ accounts *accounts_read(const char *path, mqd_message *message);
 accounts *accounts_parse(char *text, size_t length, const char *path, mqd_message *message);
 void accounts_free(accounts *list);
 
-/* Takes as long for a name that isn't there. */
+/* Takes as long for a name that isn't there, as far as all hashes are of one kind and cost. */
 bool accounts_check(const accounts *list, const char *name, const char *password);
 
 /* A line for such a file, "NAME:HASH", by bcrypt. False with MESSAGE set. */

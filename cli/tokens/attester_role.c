@@ -1,6 +1,7 @@
 #include "tokens/attester_role.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,10 @@
 
 #define ISSUER_TIMEOUT_S 10u
 #define COUNTED_MAX 1000000u
+/* Who waits for an issuer that is away hears so at once for as long, or all would wait one behind the other. */
+#define FAILED_S 3
+/* Each takes a processor for a while; who comes beyond is told to come again. */
+#define CHECKS_MAX 4u
 
 /* Counts, which outlive reloads. */
 typedef struct attester_counts {
@@ -35,6 +40,8 @@ typedef struct attester_context {
     pthread_mutex_t lock; /* of the directory, which is good until then */
     token_directory directory;
     time_t until;
+    time_t failed_until; /* it is not asked for again before */
+    atomic_uint checks;  /* of passwords, under way */
 } attester_context;
 
 static masque_unix_time unix_clock(void *context) {
@@ -166,7 +173,12 @@ static bool fetch_directory(attester_context *context, token_directory *director
 /* The issuer's, as it stands now, or stood when it said how long that is good for. */
 static bool read_directory(attester_context *context, token_directory *directory) {
     pthread_mutex_lock(&context->lock);
-    bool good = time(NULL) < context->until || fetch_directory(context, &context->directory);
+    time_t now = time(NULL);
+    bool good = now < context->until;
+    if (!good && now >= context->failed_until) {
+        good = fetch_directory(context, &context->directory);
+        context->failed_until = good ? 0 : time(NULL) + FAILED_S;
+    }
     *directory = context->directory;
     pthread_mutex_unlock(&context->lock);
     return good;
@@ -193,15 +205,20 @@ static void answer_directory(attester_context *context, http_answer *answer) {
     }
 }
 
-/* Who asks; false: nobody that is known. */
-static bool authenticate(const attester_context *context, const http_request *request, account_credential *who) {
+/* Who asks: 0, or the status: nobody that is known, or too many ask at a time. */
+static unsigned authenticate(attester_context *context, const http_request *request, account_credential *who) {
     const char *value = request->authorization;
     if (!value || strncasecmp(value, "basic ", 6) != 0) {
-        return false;
+        return 401;
     }
     value += 6 + strspn(value + 6, " ");
-    return account_credential_read(who, value, strlen(value)) &&
-           accounts_check(context->accounts, who->name, who->password);
+    if (!account_credential_read(who, value, strlen(value))) {
+        return 401;
+    }
+    bool busy = atomic_fetch_add(&context->checks, 1) >= CHECKS_MAX;
+    bool known = !busy && accounts_check(context->accounts, who->name, who->password);
+    atomic_fetch_sub(&context->checks, 1);
+    return busy ? 503 : known ? 0 : 401;
 }
 
 static bool take_tokens(attester_counts *counts, const char *name, size_t count) {
@@ -248,8 +265,13 @@ static bool forward(attester_context *context, const http_request *request, http
 static void answer_tokens(attester_context *context, const http_request *request, http_answer *answer) {
     account_credential who;
     size_t count = masque_token_request_count(request->content_type, request->body, request->length);
-    if (!authenticate(context, request, &who)) {
-        answer->status = 401;
+    unsigned unknown = authenticate(context, request, &who);
+    if (unknown == 503) {
+        answer->status = 503;
+        answer->field = "Retry-After";
+        answer->value = "1";
+    } else if (unknown) {
+        answer->status = unknown;
         answer->field = "WWW-Authenticate";
         answer->value = "Basic realm=\"attester\", charset=\"UTF-8\"";
     } else if (count == 0) {

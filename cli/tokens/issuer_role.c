@@ -73,6 +73,7 @@ char *issuer_key_read(const char *path, masque_token_type type, size_t *length, 
     }
     bool rsa = type == MASQUE_TOKEN_BLIND_RSA;
     *length = rsa ? decode_pem(text, text_length) : decode_line(text);
+    explicit_bzero(text + *length, text_length - *length); /* the caller knows of *LENGTH bytes */
     if (*length == 0) {
         say(message, "no %s in %.200s; `masqueproxy token keygen --token-type %d` makes one",
             rsa ? "PEM of an RSA private key" : "line of Base64", path, (int)type);

@@ -158,7 +158,7 @@ static bool replace(const char *path, const wallet_token *first, size_t first_co
     } else if (fd >= 0) {
         close(fd);
     }
-    free(tokens);
+    forget_secret((char *)tokens, (all + 1) * sizeof *tokens);
     return done && sync_folder_of(path, message);
 }
 
@@ -175,7 +175,7 @@ bool wallet_add(const char *path, const wallet_token *tokens, size_t count, mqd_
     } else if (old) {
         done = replace(path, old, there, tokens, count, message);
     }
-    free(old);
+    forget_secret((char *)old, there * sizeof *old);
     close(fd);
     return done;
 }
@@ -194,7 +194,7 @@ bool wallet_take(const char *path, wallet_token *token, mqd_message *message) {
         *token = tokens[0];
         done = replace(path, tokens + 1, there - 1, NULL, 0, message);
     }
-    free(tokens);
+    forget_secret((char *)tokens, there * sizeof *tokens);
     close(fd);
     return done;
 }

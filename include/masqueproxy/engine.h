@@ -310,7 +310,7 @@ typedef struct masque_stats {
     uint64_t handshakes_resumed;
     uint64_t retries; /* QUIC clients that were asked to show their address */
     uint64_t requests_total;
-    uint64_t requests_200, requests_400, requests_403, requests_405, requests_431, requests_5xx;
+    uint64_t requests_200, requests_400, requests_403, requests_405, requests_407, requests_431, requests_5xx;
     uint64_t auth_failures;
     uint64_t tunnels_total;  /* answered with success */
     uint64_t tunnels_active; /* requests and tunnels that live */

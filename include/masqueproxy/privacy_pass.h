@@ -95,7 +95,11 @@ MASQUE_EXTERN void masque_token_origin_free(masque_token_origin *origin);
    MASQUE_ERR_NO_MEMORY; MASQUE_ERR_CRYPTO. */
 MASQUE_EXTERN int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_key *key);
 
-/* The method, named "privacy-pass"; without any key it answers UNAVAILABLE. It owns ORIGIN now, and its `release` frees
+/* More keys will come, with another configuration: tokens of unknown ones are answered UNAVAILABLE until then, for they
+   may be good. Before a method is made. */
+MASQUE_EXTERN void masque_token_origin_expect_keys(masque_token_origin *origin);
+
+/* The method, named "privacy-pass"; it owns ORIGIN now, and its `release` frees
    it, which the host calls itself when no configuration takes the method. Any threads may use it. */
 MASQUE_EXTERN masque_auth_method masque_token_origin_method(masque_token_origin *origin);
 

@@ -89,6 +89,25 @@ void *mq_library_realloc(void *memory, size_t size, void *user) {
     return mq_resize(user, memory, size);
 }
 
+void *mq_grow_secret(const masque_allocator *allocator, void *items, size_t *capacity, size_t needed,
+                     size_t item_size) {
+    size_t larger = 0;
+    if (needed <= *capacity) {
+        return items;
+    }
+    void *grown = mq_grow(allocator, NULL, &larger, needed, item_size);
+    if (!grown) {
+        return NULL;
+    }
+    if (items) {
+        memcpy(grown, items, *capacity * item_size);
+        mq_wipe(items, *capacity * item_size);
+        mq_free(allocator, items);
+    }
+    *capacity = larger;
+    return grown;
+}
+
 void mq_wipe(void *memory, size_t size) {
     volatile uint8_t *byte = memory;
     while (size-- > 0) {

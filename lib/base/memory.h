@@ -25,6 +25,9 @@ void mq_free(const masque_allocator *allocator, void *memory);
    old array stays as it was. */
 void *mq_grow(const masque_allocator *allocator, void *items, size_t *capacity, size_t needed, size_t item_size);
 
+/* The same for secrets: the old array is wiped. */
+void *mq_grow_secret(const masque_allocator *allocator, void *items, size_t *capacity, size_t needed, size_t item_size);
+
 /* Overwrites memory in a way that is not optimised away. */
 void mq_wipe(void *memory, size_t size);
 

@@ -84,13 +84,29 @@ static int set_sessions(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer) {
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
+/* wolfSSL reads only the first of several. TEXT ends with a zero (engine/config.c). */
+static bool load_pem_crls(WOLFSSL_CTX *ctx, const char *text) {
+    static const char begin[] = "-----BEGIN X509 CRL-----";
+    size_t count = 0;
+    for (const char *at = strstr(text, begin); at; at = strstr(at + 1, begin)) {
+        if (wolfSSL_CTX_LoadCRLBuffer(ctx, (const uint8_t *)at, (long)strlen(at), WOLFSSL_FILETYPE_PEM) !=
+            WOLFSSL_SUCCESS) {
+            return false;
+        }
+        count++;
+    }
+    return count > 0;
+}
+
 static bool load_crl(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
     const uint8_t *crl = credentials->client_crl;
-    long length = (long)credentials->client_crl_length;
-    bool pem = credentials->client_crl_length > 0 && crl[0] == '-';
-    return wolfSSL_CTX_EnableCRL(ctx, 0) == WOLFSSL_SUCCESS &&
-           wolfSSL_CTX_LoadCRLBuffer(ctx, crl, length, pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1) ==
-               WOLFSSL_SUCCESS;
+    if (wolfSSL_CTX_EnableCRL(ctx, 0) != WOLFSSL_SUCCESS) {
+        return false;
+    }
+    /* DER begins with a SEQUENCE. */
+    return crl[0] != 0x30 ? load_pem_crls(ctx, (const char *)crl)
+                          : wolfSSL_CTX_LoadCRLBuffer(ctx, crl, (long)credentials->client_crl_length,
+                                                      WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
 }
 
 /* A session that is resumed shows no certificate, so none is. */

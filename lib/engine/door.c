@@ -31,6 +31,9 @@ static void count_status(masque_stats *stats, unsigned status) {
     case 405:
         stats->requests_405++;
         break;
+    case 407:
+        stats->requests_407++;
+        break;
     case 431:
         stats->requests_431++;
         break;
@@ -92,6 +95,7 @@ static void answer(mq_tunnel *tunnel, mq_refusal refusal, const challenges *aske
                                   .challenge_count = asked ? asked->count : 0,
                                   .timing = measure(tunnel->opening, engine->now)};
     unsigned status = mq_response_status(&response);
+    tunnel->opening->auth_method = NULL; /* no verdict is awaited any more */
     assert(session);
     count_status(&engine->stats, status);
     log_answer(tunnel, refusal, status);
@@ -239,6 +243,14 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
     }
     /* Asking without any credential is no guess. */
     judge(tunnel, verdict, text->length > 0);
+}
+
+/* Whoever asks and goes before the verdict has guessed for nothing else: the check is made all the same. */
+void mq_door_left(mq_tunnel *tunnel) {
+    const mq_opening *opening = tunnel->opening;
+    if (opening && opening->phase == MQ_PHASE_AUTH && opening->auth_method) {
+        note_failure(tunnel->conn);
+    }
 }
 
 int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict verdict, masque_time now) {

@@ -334,6 +334,8 @@ void mq_tunnel_check_stall(mq_tunnel *tunnel, masque_time now);
 bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_refusal refusal);
 /* Answers and, with a refusal, frees the tunnel. */
 void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal);
+/* TUNNEL goes, perhaps while its verdict is awaited: that counts as a failed authentication. */
+void mq_door_left(mq_tunnel *tunnel);
 
 /* --- dialing.c */
 /* The request is allowed: looks up or dials. May answer (and free) at once. */

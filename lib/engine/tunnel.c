@@ -115,6 +115,7 @@ void mq_tunnel_del(mq_tunnel *tunnel) {
     mq_conn *conn = tunnel->conn;
     masque_engine *engine = conn->engine;
     assert(!tunnel->stream.session);
+    mq_door_left(tunnel);
     drop_opening(tunnel);
     mq_answer_free(&tunnel->answer);
     drop_queues(tunnel);

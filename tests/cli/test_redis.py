@@ -129,6 +129,18 @@ def test_emptied(t):
     check(status(d, both[0], target, d.tokens(1)[0]) == 503, "and it stays so")
 
 
+def test_flushed(t):
+    """Emptied while proxies are connected: the very next token is refused, and all that follow."""
+    d, target, redis = Deployment(t), targets.Target(t), Redis(t)
+    both = proxies(d, redis, 2)
+    spent = [await_service(d, proxy, target) for proxy in both]
+    fresh = d.tokens(1)[0]
+    redis.call("FLUSHALL")
+    same(status(d, both[1], target, spent[0]), 503, "one that the other proxy took")
+    same(status(d, both[0], target, fresh), 503, "a new one")
+    check("has lost its data" in both[0].log(), "the log says why")
+
+
 def spent_key(token):
     raw = base64.urlsafe_b64decode(token)
     return "masque:spent:" + hashlib.sha256(raw[66:98] + raw[2:34]).digest()[:16].hex()
@@ -156,6 +168,7 @@ def test_password(t):
     right = t.write("right.txt", "looking-glass\n")
     proxy = proxies(d, redis, 1, **{"password-file": right})[0]
     await_service(d, proxy, target)
+    check("maxmemory-policy" not in proxy.log() and "has appendonly no" in proxy.log(), "what the log says of settings")
     wrong = t.write("wrong.txt", "humpty-dumpty\n")
     proxy = proxies(d, redis, 1, **{"password-file": wrong})[0]
     proxy.await_log("WRONGPASS|invalid")

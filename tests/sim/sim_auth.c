@@ -247,6 +247,8 @@ static void test_verdict_after_the_end(void **state) {
         SIM_CHECK(w, error == MASQUE_ERR_STALE, "way %d: %s", how, masque_error_name(error));
         sim_settle(w);
         SIM_CHECK(w, w->target_count == 0, "way %d: a dial", how);
+        /* Who does not wait could guess for nothing else; whom we let wait too long did nothing wrong. */
+        assert_int_equal(sim_stats(w).auth_failures, how != 0);
         sim_world_close(w);
     }
 }

@@ -101,7 +101,8 @@ static int read_key(masque_token_issuer *issuer, issuer_key *key, const masque_i
 
 int masque_token_issuer_add_key(masque_token_issuer *issuer, const masque_issuer_key *given) {
     const masque_allocator *allocator = &issuer->runtime.allocator;
-    issuer_key *keys = mq_grow(allocator, issuer->keys, &issuer->capacity, issuer->count + 1, sizeof *issuer->keys);
+    issuer_key *keys =
+        mq_grow_secret(allocator, issuer->keys, &issuer->capacity, issuer->count + 1, sizeof *issuer->keys);
     if (!keys) {
         return MASQUE_ERR_NO_MEMORY;
     }

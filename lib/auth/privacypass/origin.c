@@ -34,6 +34,7 @@ struct masque_token_origin {
     masque_allocator allocator;
     masque_token_origin_options options;
     bool in_use;
+    bool expects_keys;
     origin_key *keys;
     size_t count;
     size_t capacity;
@@ -158,7 +159,7 @@ int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_
         return MASQUE_ERR_INVALID;
     }
     origin_key *keys =
-        mq_grow(&origin->allocator, origin->keys, &origin->capacity, origin->count + 1, sizeof *origin->keys);
+        mq_grow_secret(&origin->allocator, origin->keys, &origin->capacity, origin->count + 1, sizeof *origin->keys);
     if (!keys) {
         return MASQUE_ERR_NO_MEMORY;
     }
@@ -172,6 +173,7 @@ int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_
         return error;
     }
     keys[origin->count++] = key;
+    mq_wipe(&key, sizeof key);
     return 0;
 }
 
@@ -258,14 +260,20 @@ static masque_verdict spend(const masque_token_origin *origin, size_t index, con
     return origin->options.spend(origin->options.context, &spent);
 }
 
+static bool has_key_id(const masque_token_origin *origin, const mq_token *token) {
+    for (size_t i = 0; i < origin->count; i++) {
+        if (memcmp(origin->keys[i].id, mq_token_key_id(token), MQ_TOKEN_DIGEST) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static masque_verdict check(void *context, const masque_auth_request *request) {
     const masque_token_origin *origin = context;
     mq_token token;
     if (!masque_auth_is_scheme(request, "privatetoken")) {
         return MASQUE_AUTH_NEXT;
-    }
-    if (origin->count == 0) {
-        return MASQUE_AUTH_UNAVAILABLE; /* keys are still to come */
     }
     if (!mq_token_read(&token, request->credential, request->credential_length)) {
         return MASQUE_AUTH_DENY;
@@ -280,7 +288,11 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
             return MASQUE_AUTH_UNAVAILABLE;
         }
     }
-    return MASQUE_AUTH_DENY;
+    return origin->expects_keys && !has_key_id(origin, &token) ? MASQUE_AUTH_UNAVAILABLE : MASQUE_AUTH_DENY;
+}
+
+void masque_token_origin_expect_keys(masque_token_origin *origin) {
+    origin->expects_keys = true;
 }
 
 /* --- what is asked for (RFC 9577 2.1) --------------------------------------------------------------------------- */
