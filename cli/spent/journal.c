@@ -261,9 +261,19 @@ static bool enqueue(spent_journal *journal, const waiting *one) {
     return true;
 }
 
+static bool has_room(spent_journal *journal) {
+    pthread_mutex_lock(&journal->lock);
+    bool room = journal->count < WAITING_MAX;
+    pthread_mutex_unlock(&journal->lock);
+    return room;
+}
+
 masque_verdict spent_journal_spend(spent_journal *journal, const masque_spent_token *token, masque_unix_time now,
                                    mqd_verdicts *verdicts) {
     const waiting one = {.token = *token, .verdicts = verdicts};
+    if (!has_room(journal)) {
+        return MASQUE_AUTH_UNAVAILABLE; /* not spent, so it may come again */
+    }
     masque_verdict verdict = spent_memory_spend(journal->memory, token, now);
     if (verdict != MASQUE_AUTH_ALLOW) {
         return verdict;
