@@ -10,7 +10,7 @@
 
 #include <wolfssl/wolfcrypt/hmac.h>
 
-#include "proxy_config.h"
+#include "random.h"
 #include "tokens/accounts.h"
 #include "verdicts.h"
 

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "proxy_config.h"
 #include "quickstart.h"
+#include "random.h"
 #include "service.h"
 #include "socket.h"
 #include "tokens/roles.h"

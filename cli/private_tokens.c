@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "files.h"
-#include "proxy_config.h"
+#include "random.h"
 #include "tokens/issuer_role.h"
 
 #define KEY_MAX 1024u

@@ -4,26 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "basic_auth.h"
 #include "certificates.h"
 #include "files.h"
 #include "private_tokens.h"
+#include "random.h"
 #include "socket.h"
-
-void system_random(void *context, uint8_t *buffer, size_t size) {
-    (void)context;
-    while (size > 0) {
-        ssize_t count = getrandom(buffer, size, 0);
-        if (count < 0) {
-            continue; /* interrupted before the pool was ready */
-        }
-        buffer += count;
-        size -= (size_t)count;
-    }
-}
 
 /* Puts the place where FILE was named in front of what MESSAGE says. */
 static void complain_of(const mqd_file *file, mqd_message *message) {

@@ -9,9 +9,6 @@
 #include "spent/store.h"
 #include "tokens/directories.h"
 
-/* The runtime's random source; the host's kernel. */
-void system_random(void *context, uint8_t *buffer, size_t size);
-
 /* True with MESSAGE set when the certificate's time is over: not our mistake, but every
    client will refuse it. */
 bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "certificates.h"
-#include "proxy_config.h"
+#include "random.h"
 #include "socket.h"
 #include "trace_origin.h"
 

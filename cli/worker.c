@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proxy_config.h"
+#include "random.h"
 #include "socket.h"
 
 /* Connections taken in one turn of the loop before others get theirs. */

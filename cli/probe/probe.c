@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "../socket.h"
 
 #define PULLS_MAX 16
@@ -224,16 +224,8 @@ static void step(probe *p, masque_time until) {
 
 /* --- connecting -------------------------------------------------------------------------------- */
 
-static void on_random(void *context, uint8_t *buffer, size_t size) {
-    (void)context;
-    for (size_t at = 0; at < size;) {
-        ssize_t got = getrandom(buffer + at, size - at, 0);
-        at += got > 0 ? (size_t)got : 0;
-    }
-}
-
 static bool make_engine(probe *p) {
-    const masque_runtime runtime = {.random = on_random};
+    const masque_runtime runtime = {.random = system_random};
     const probe_options *options = p->options;
     p->config = masque_config_new(&runtime);
     int error = p->config

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
 #include "http/client.h"
+#include "random.h"
 #include "rsa_keygen.h"
 #include "token_options.h"
 #include "tokens/accounts.h"
@@ -25,17 +25,6 @@
 static probe_exit complain(const char *command, const mqd_message *message, probe_exit result) {
     fprintf(stderr, "masqueproxy token %s: %s\n", command, message->text);
     return result;
-}
-
-static void random_bytes(void *context, uint8_t *buffer, size_t size) {
-    (void)context;
-    while (size > 0) {
-        ssize_t count = getrandom(buffer, size, 0);
-        if (count > 0) {
-            buffer += count;
-            size -= (size_t)count;
-        }
-    }
 }
 
 /* --- keygen --------------------------------------------------------------------------------------------------------
@@ -56,7 +45,7 @@ static bool write_new(const char *path, const char *text, size_t length, mqd_mes
 
 /* The public half, of the private one in DER or as a scalar. */
 static bool print_public(masque_token_type type, const uint8_t *bytes, size_t length, mqd_message *message) {
-    const masque_runtime runtime = {.random = random_bytes};
+    const masque_runtime runtime = {.random = system_random};
     const masque_issuer_key key = {type, bytes, length};
     uint8_t public[MASQUE_TOKEN_PUBLIC_KEY_MAX];
     char text[MASQUE_BASE64_LENGTH(MASQUE_TOKEN_PUBLIC_KEY_MAX) + 1];
@@ -74,7 +63,7 @@ static bool print_public(masque_token_type type, const uint8_t *bytes, size_t le
 }
 
 static bool make_voprf(const char *path, mqd_message *message) {
-    const masque_runtime runtime = {.random = random_bytes};
+    const masque_runtime runtime = {.random = system_random};
     uint8_t key[MASQUE_VOPRF_PRIVATE_LENGTH];
     char text[MASQUE_BASE64_LENGTH(MASQUE_VOPRF_PRIVATE_LENGTH) + 2];
     if (masque_voprf_generate_key(&runtime, key) != 0) {
@@ -244,7 +233,7 @@ static probe_exit post(shop *s, masque_token_order *order, size_t *made, bool *a
 }
 
 static probe_exit buy(shop *s, size_t count, size_t *made) {
-    const masque_runtime runtime = {.random = random_bytes};
+    const masque_runtime runtime = {.random = system_random};
     const masque_token_order_options options = {
         .challenge = {.type = s->type,
                       .issuer = s->issuer_name,

@@ -19,7 +19,7 @@
 #include <hiredis/async.h>
 #pragma GCC diagnostic pop
 
-#include "proxy_config.h"
+#include "random.h"
 
 #define PORT_DEFAULT 6379
 /* Verdicts that are waited for. */

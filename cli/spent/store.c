@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "files.h"
-#include "proxy_config.h"
+#include "random.h"
 #include "spent/journal.h"
 #include "spent/memory.h"
 #include "spent/redis.h"

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "http/client.h"
-#include "proxy_config.h"
+#include "random.h"
 #include "tokens/accounts.h"
 #include "tokens/directory.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "files.h"
-#include "proxy_config.h"
+#include "random.h"
 #include "tokens/directory.h"
 
 /* Signing takes a processor; more at a time would only wait for one. */
