@@ -423,6 +423,11 @@ probe_exit command_token(int argc, char **argv) {
     token_options options;
     mqd_message message;
     const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        command_token_print();
+        token_options_print();
+        return EXIT_OK;
+    }
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {
         if (strcmp(name, ROWS[i].name) != 0) {
             continue;

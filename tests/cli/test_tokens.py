@@ -347,6 +347,14 @@ def test_wallet(t):
     check("can't use the wallet" in missing.err, missing.err)
 
 
+def test_help(t):
+    shown = Run(t, "--help")
+    same(shown.status, 0, "token --help")
+    check("token keygen" in shown.out and "--token-wallet FILE" in shown.out, shown.out)
+    wrong = Run(t, "mint")
+    same((wrong.status, "expected keygen, account, get, show or export" in wrong.err), (2, True), wrong.err)
+
+
 def test_keygen(t):
     keys = Keys(t)
     for kind in TYPES:
