@@ -70,16 +70,18 @@ static known_credential *place_of(basic_auth *basic, const uint8_t digest[DIGEST
 
 /* False: it is time to end. */
 static bool take(basic_auth *basic, waiting_check *one) {
+    bool taken = false;
     pthread_mutex_lock(&basic->lock);
-    while (basic->count == 0 && !basic->closing) {
-        pthread_cond_wait(&basic->wake, &basic->lock);
-    }
-    bool taken = basic->count > 0 && !basic->closing;
-    if (taken) {
+    while (!taken && !basic->closing) {
+        if (basic->count == 0) {
+            pthread_cond_wait(&basic->wake, &basic->lock);
+            continue;
+        }
         *one = basic->waiting[basic->first];
         explicit_bzero(&basic->waiting[basic->first], sizeof *one);
         basic->first = (basic->first + 1) % WAITING_MAX;
         basic->count--;
+        taken = one->verdicts != NULL; /* or it has been told already */
     }
     pthread_mutex_unlock(&basic->lock);
     return taken;
@@ -119,11 +121,23 @@ static void leave(basic_auth *basic) {
     }
 }
 
-static void remember(basic_auth *basic, const uint8_t digest[DIGEST_LENGTH]) {
+/* Also to all that wait for the same: a client begins with many tunnels at once. */
+static void tell(basic_auth *basic, const waiting_check *checked, bool good) {
+    masque_verdict verdict = good ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
+    verdicts_give(checked->verdicts, checked->tunnel, verdict);
     pthread_mutex_lock(&basic->lock);
-    known_credential *place = place_of(basic, digest);
-    memcpy(place->digest, digest, sizeof place->digest);
-    place->until = time(NULL) + KNOWN_S;
+    if (good) {
+        known_credential *place = place_of(basic, checked->digest);
+        memcpy(place->digest, checked->digest, sizeof place->digest);
+        place->until = time(NULL) + KNOWN_S;
+    }
+    for (size_t i = 0; i < basic->count; i++) {
+        waiting_check *one = &basic->waiting[(basic->first + i) % WAITING_MAX];
+        if (one->verdicts && memcmp(one->digest, checked->digest, sizeof one->digest) == 0) {
+            verdicts_give(one->verdicts, one->tunnel, verdict);
+            explicit_bzero(one, sizeof *one); /* take() passes over it */
+        }
+    }
     pthread_mutex_unlock(&basic->lock);
 }
 
@@ -131,11 +145,7 @@ static void *run(void *argument) {
     basic_auth *basic = argument;
     waiting_check one;
     while (take(basic, &one)) {
-        bool good = accounts_check(basic->accounts, one.credential.name, one.credential.password);
-        if (good) {
-            remember(basic, one.digest);
-        }
-        verdicts_give(one.verdicts, one.tunnel, good ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY);
+        tell(basic, &one, accounts_check(basic->accounts, one.credential.name, one.credential.password));
         explicit_bzero(&one, sizeof one);
     }
     leave(basic);
@@ -209,7 +219,9 @@ static void release(void *context) {
     basic->closing = true;
     for (; basic->count > 0; basic->count--) {
         waiting_check *one = &basic->waiting[basic->first];
-        verdicts_give(one->verdicts, one->tunnel, MASQUE_AUTH_UNAVAILABLE);
+        if (one->verdicts) {
+            verdicts_give(one->verdicts, one->tunnel, MASQUE_AUTH_UNAVAILABLE);
+        }
         basic->first = (basic->first + 1) % WAITING_MAX;
     }
     pthread_cond_broadcast(&basic->wake);

@@ -58,6 +58,22 @@ def test_slow_hash_holds_up_nobody(t):
     same(answered, opened[::-1], "the order of answers: the later connection's first")
 
 
+def test_many_at_once(t):
+    """A client that begins with many tunnels waits for one computation, not for as many."""
+    proxy, target = basic_proxy(t, f"alice:{SLOW}\n"), targets.Target(t)
+    h2 = H2(t, proxy)
+    fields = [(":method", "CONNECT"), (":authority", target.authority), ("proxy-authorization", basic("alice", PASSWORD))]
+    begun = proxy.cpu_seconds()
+    streams = [h2.request(fields) for _ in range(40)]
+    for stream in streams:
+        stream.await_answer()
+        same(stream.get(":status"), "200", "the status")
+    all_of_them = proxy.cpu_seconds() - begun
+    same(show(t, proxy, target.authority, basic("alice", PASSWORD + "x")), 403, "a wrong one, computed as well")
+    one = proxy.cpu_seconds() - begun - all_of_them
+    check(all_of_them < 20 * one, f"{all_of_them} s of CPU for 40 requests, {one} s for one")
+
+
 def test_challenge(t):
     proxy = basic_proxy(t, f"alice:{HASH}\n", challenge="true")
     head = H1(t, proxy).ask(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n")
