@@ -225,6 +225,7 @@ static probe_exit post(shop *s, masque_token_order *order, size_t *made, bool *a
                 s->url);
             found = EXIT_REFUSED;
         } else if (!keep(s, order, *made)) {
+            *made = 0;
             found = EXIT_USAGE;
         }
     }
@@ -298,6 +299,10 @@ static bool prepare(shop *s) {
                                options->redemption_context, strlen(options->redemption_context)) ||
          length != sizeof s->redemption_context)) {
         say(&s->message, "--redemption-context is no Base64 of %d bytes", MASQUE_REDEMPTION_LENGTH);
+        return false;
+    }
+    /* Before anything is asked: what is got is charged to the account, and would be lost. */
+    if (!wallet_add(options->wallet, NULL, 0, &s->message)) {
         return false;
     }
     if (!options->password_file) {

@@ -12,6 +12,10 @@ built=$here/../../build/release/cli
 PATH=$PATH:$built
 masqueproxy=${MASQUEPROXY:-masqueproxy}
 state=${1:-$here/state}
+command -v "$masqueproxy" >/dev/null || {
+    echo 'prepare.sh: no masqueproxy; build it (see README.md beside this script), or say where it is: MASQUEPROXY=…' >&2
+    exit 1
+}
 umask 077
 mkdir -p "$state"
 cd "$state"

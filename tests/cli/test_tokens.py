@@ -347,6 +347,19 @@ def test_wallet(t):
     check("can't use the wallet" in missing.err, missing.err)
 
 
+def test_wallet_before_purchase(t):
+    """A wallet that can't be used is found before the account is charged for tokens that would be lost."""
+    d = Deployment(t, allowance=5)
+    good, d.wallet = d.wallet, os.path.join(t.folder, "none", "wallet")
+    refused = d.get(count=2)
+    same((refused.status, refused.out), (2, ""), "a wallet that can't be made")
+    check("can't use the wallet" in refused.err, refused.err)
+    d.wallet = t.write("other.txt", "masqueproxy: token wallet, version 1\n2 a b !!!\n")
+    same((d.get(count=2).status, d.get(count=2).out), (2, ""), "a file that is none")
+    d.wallet = good
+    same([d.get(count=5).status, d.get(count=1).status], [0, 4], "all of the allowance is there, then none")
+
+
 def test_help(t):
     shown = Run(t, "--help")
     same(shown.status, 0, "token --help")
