@@ -124,10 +124,7 @@ static bool take_redemption(mqd_reader *reader, const file_private_token *entry,
     token_name secret = name_of(index, "redemption-secret-file");
     token_name period = name_of(index, "redemption-period");
     settings_set_text(&key->redemption_context, entry->redemption_context);
-    if (entry->redemption_secret_file) {
-        settings_set_file(&key->redemption_secret, entry->redemption_secret_file,
-                          config_place_of(reader, secret.text).text);
-    }
+    config_take_file(reader, secret.text, entry->redemption_secret_file, &key->redemption_secret);
     if (entry->redemption_context && entry->redemption_secret_file) {
         say(message, "a redemption-context stands beside it; give one of both");
         return config_complain_of(reader, secret.text);
@@ -191,10 +188,7 @@ static bool take_private_tokens(mqd_reader *reader, const file_auth *auth) {
         settings_set_text(&key->issuer, entry->issuer);
         settings_set_text(&key->origin, entry->origin);
         settings_set_text(&key->public_key, entry->public_key);
-        if (entry->private_key_file) {
-            settings_set_file(&key->private_key, entry->private_key_file,
-                              config_place_of(reader, name_of(i, "private-key-file").text).text);
-        }
+        config_take_file(reader, name_of(i, "private-key-file").text, entry->private_key_file, &key->private_key);
         if (!take_redemption(reader, entry, i, key) || !take_bounds(reader, entry, i, key)) {
             return false;
         }
@@ -226,17 +220,13 @@ static bool take_spent_tokens(mqd_reader *reader, const file_spent_tokens *spent
     }
     settings_set_text(&settings->spent.file, spent->file);
     settings_set_text(&settings->spent.redis_url, spent->url);
-    if (spent->password_file) {
-        settings_set_file(&settings->spent.password, spent->password_file,
-                          config_place_of(reader, "auth.spent-tokens.password-file").text);
-    }
+    config_take_file(reader, "auth.spent-tokens.password-file", spent->password_file, &settings->spent.password);
     settings_set_text(&settings->spent.place,
                       config_place_of(reader, redis ? "auth.spent-tokens.url" : "auth.spent-tokens.file").text);
     return true;
 }
 
 static bool take_mtls(mqd_reader *reader, const file_mtls *mtls) {
-    static const char *const truths[2] = {"false", "true"};
     mqd_settings *settings = reader->settings;
     if (!mtls) {
         return true;
@@ -245,16 +235,14 @@ static bool take_mtls(mqd_reader *reader, const file_mtls *mtls) {
     for (unsigned i = 0; i < mtls->allow_count; i++) {
         settings_add_certificate_rule(settings, mtls->allow[i]);
     }
-    return config_take_word(reader, "auth.mtls.required", mtls->required, truths, &settings->certificate_needed);
+    return config_take_truth(reader, "auth.mtls.required", mtls->required, &settings->certificate_needed);
 }
 
 bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
-    static const char *const truths[2] = {"false", "true"};
     if (auth && auth->basic) {
-        settings_set_file(&reader->settings->basic, auth->basic->file, config_place_of(reader, "auth.basic.file").text);
+        config_take_file(reader, "auth.basic.file", auth->basic->file, &reader->settings->basic);
     }
-    return !auth ||
-           (config_take_word(reader, "auth.challenge", auth->challenge, truths, &reader->settings->challenge) &&
-            take_preshared(reader, auth) && take_private_tokens(reader, auth) && take_mtls(reader, auth->mtls) &&
-            take_spent_tokens(reader, auth->spent_tokens));
+    return !auth || (config_take_truth(reader, "auth.challenge", auth->challenge, &reader->settings->challenge) &&
+                     take_preshared(reader, auth) && take_private_tokens(reader, auth) &&
+                     take_mtls(reader, auth->mtls) && take_spent_tokens(reader, auth->spent_tokens));
 }

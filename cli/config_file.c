@@ -1,5 +1,4 @@
 #include "config_file.h"
-#include "files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "config_auth.h"
 #include "config_roles.h"
+#include "files.h"
 #include "yaml_line.h"
 
 /* More would never be asked. */
@@ -297,19 +297,11 @@ static bool take_workers(mqd_reader *reader, const char *text) {
 
 static bool take_process(mqd_reader *reader, const file_root *root) {
     mqd_settings *settings = reader->settings;
-    if (root->tls && root->tls->certificate) {
-        settings_set_file(&settings->certificate, root->tls->certificate,
-                          config_place_of(reader, "tls.certificate").text);
-    }
-    if (root->tls && root->tls->private_key) {
-        settings_set_file(&settings->private_key, root->tls->private_key,
-                          config_place_of(reader, "tls.private-key").text);
-    }
-    if (root->tls && root->tls->client_ca) {
-        settings_set_file(&settings->client_ca, root->tls->client_ca, config_place_of(reader, "tls.client-ca").text);
-    }
-    if (root->tls && root->tls->client_crl) {
-        settings_set_file(&settings->client_crl, root->tls->client_crl, config_place_of(reader, "tls.client-crl").text);
+    if (root->tls) {
+        config_take_file(reader, "tls.certificate", root->tls->certificate, &settings->certificate);
+        config_take_file(reader, "tls.private-key", root->tls->private_key, &settings->private_key);
+        config_take_file(reader, "tls.client-ca", root->tls->client_ca, &settings->client_ca);
+        config_take_file(reader, "tls.client-crl", root->tls->client_crl, &settings->client_crl);
     }
     if (root->user) {
         settings_set_text(&settings->user, root->user);
@@ -348,14 +340,13 @@ static bool take_quic_keys(mqd_reader *reader, const file_quic *quic) {
         quic_key *added = &settings->quic_keys[settings->quic_key_count++];
         added->id = (unsigned)id;
         snprintf(key, sizeof key, "quic.keys[%u].key-file", i);
-        settings_set_file(&added->file, quic->keys[i].key_file, config_place_of(reader, key).text);
+        config_take_file(reader, key, quic->keys[i].key_file, &added->file);
     }
     return true;
 }
 
 static bool take_quic(mqd_reader *reader, const file_quic *quic) {
     static const char *const congestions[2] = {"cubic", "bbr"};
-    static const char *const truths[2] = {"false", "true"};
     mqd_settings *settings = reader->settings;
     uint64_t number = 0;
     bool bbr = false;
@@ -368,7 +359,7 @@ static bool take_quic(mqd_reader *reader, const file_quic *quic) {
         return config_complain_of(reader, "quic.server-number");
     }
     if (!config_take_word(reader, "quic.congestion", quic->congestion, congestions, &bbr) ||
-        !config_take_word(reader, "quic.migration", quic->migration, truths, &settings->migration)) {
+        !config_take_truth(reader, "quic.migration", quic->migration, &settings->migration)) {
         return false;
     }
     settings->server_number = (uint32_t)number;

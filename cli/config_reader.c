@@ -135,3 +135,14 @@ bool config_take_word(mqd_reader *reader, const char *key, const char *value, co
     say(reader->message, "“%.40s” is neither %s nor %s", value, words[0], words[1]);
     return config_complain_of(reader, key);
 }
+
+bool config_take_truth(mqd_reader *reader, const char *key, const char *value, bool *truth) {
+    static const char *const words[2] = {"false", "true"};
+    return config_take_word(reader, key, value, words, truth);
+}
+
+void config_take_file(const mqd_reader *reader, const char *key, const char *path, mqd_file *file) {
+    if (path) {
+        settings_set_file(file, path, config_place_of(reader, key).text);
+    }
+}

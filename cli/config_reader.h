@@ -39,5 +39,9 @@ bool config_complain_of(mqd_reader *reader, const char *key);
 
 /* VALUE is one of two words, or NULL; *SECOND says which. False with the message set. */
 bool config_take_word(mqd_reader *reader, const char *key, const char *value, const char *const words[2], bool *second);
+bool config_take_truth(mqd_reader *reader, const char *key, const char *value, bool *truth);
+
+/* PATH goes into FILE, with the place of KEY; NULL: it isn't named, and FILE stays. */
+void config_take_file(const mqd_reader *reader, const char *key, const char *path, mqd_file *file);
 
 #endif

@@ -72,12 +72,6 @@ static bool need(mqd_reader *reader, const char *role, bool there, const char *w
     return true;
 }
 
-static void take_file(mqd_reader *reader, mqd_file *file, const char *path, const char *role, const char *field) {
-    if (path) {
-        settings_set_file(file, path, config_place_of(reader, key_of(role, field).text).text);
-    }
-}
-
 static bool take_listeners(mqd_reader *reader, role_settings *settings, const char *role,
                            const file_role_listener *entries, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
@@ -113,7 +107,7 @@ static bool take_issuer_key(mqd_reader *reader, const file_issuer_key *entry, un
     }
     key->type = rsa ? MASQUE_TOKEN_BLIND_RSA : MASQUE_TOKEN_VOPRF;
     snprintf(field, sizeof field, "keys[%u].private-key-file", index);
-    take_file(reader, &key->file, entry->private_key_file, "issuer", field);
+    config_take_file(reader, key_of("issuer", field).text, entry->private_key_file, &key->file);
     snprintf(field, sizeof field, "keys[%u].not-before", index);
     if (entry->not_before && !parse_time(entry->not_before, &key->not_before, reader->message)) {
         return config_complain_of(reader, key_of("issuer", field).text);
@@ -131,9 +125,9 @@ bool config_take_issuer(mqd_reader *reader, const file_issuer *issuer) {
     if (!issuer) {
         return true;
     }
-    take_file(reader, &role->certificate, issuer->certificate, "issuer", "certificate");
-    take_file(reader, &role->private_key, issuer->private_key, "issuer", "private-key");
-    take_file(reader, &role->client_ca, issuer->client_ca, "issuer", "client-ca");
+    config_take_file(reader, "issuer.certificate", issuer->certificate, &role->certificate);
+    config_take_file(reader, "issuer.private-key", issuer->private_key, &role->private_key);
+    config_take_file(reader, "issuer.client-ca", issuer->client_ca, &role->client_ca);
     if (!take_listeners(reader, role, "issuer", issuer->listen, issuer->listen_count) ||
         !need(reader, "issuer", issuer->keys_count > 0, "has no keys; `masqueproxy token keygen` makes one")) {
         return false;
@@ -179,10 +173,10 @@ bool config_take_attester(mqd_reader *reader, const file_attester *attester) {
     if (!attester) {
         return true;
     }
-    take_file(reader, &settings->role.certificate, attester->certificate, "attester", "certificate");
-    take_file(reader, &settings->role.private_key, attester->private_key, "attester", "private-key");
-    take_file(reader, &settings->issuer_ca, attester->issuer_ca, "attester", "issuer-ca");
-    take_file(reader, &settings->basic, attester->basic ? attester->basic->file : NULL, "attester", "basic.file");
+    config_take_file(reader, "attester.certificate", attester->certificate, &settings->role.certificate);
+    config_take_file(reader, "attester.private-key", attester->private_key, &settings->role.private_key);
+    config_take_file(reader, "attester.issuer-ca", attester->issuer_ca, &settings->issuer_ca);
+    config_take_file(reader, "attester.basic.file", attester->basic ? attester->basic->file : NULL, &settings->basic);
     settings_set_text(&settings->issuer, attester->issuer);
     bool https = attester->issuer && strncmp(attester->issuer, "https://", 8) == 0;
     return take_listeners(reader, &settings->role, "attester", attester->listen, attester->listen_count) &&
