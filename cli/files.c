@@ -65,6 +65,14 @@ char *read_secret_file(const char *path, size_t *length, mqd_message *message) {
     return read_file(path, length, true, message);
 }
 
+char *read_password_file(const char *path, size_t *length, mqd_message *message) {
+    char *password = read_secret_file(path, length, message);
+    if (password) {
+        password[strcspn(password, "\r\n")] = 0;
+    }
+    return password;
+}
+
 void forget_secret(char *secret, size_t length) {
     if (secret) {
         explicit_bzero(secret, length);

@@ -13,6 +13,9 @@ char *read_whole_file(const char *path, size_t *length, mqd_message *message);
    may write, is refused. */
 char *read_secret_file(const char *path, size_t *length, mqd_message *message);
 
+/* The same of a password: what stands before the first line's end. *LENGTH is the file's, to be forgotten. */
+char *read_password_file(const char *path, size_t *length, mqd_message *message);
+
 /* Wipes and frees. SECRET may be NULL. */
 void forget_secret(char *secret, size_t length);
 

@@ -231,8 +231,7 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
     int error = masque_config_seal(config);
     if (error == MASQUE_ERR_NO_AUTH) {
         say(message, "nobody could authenticate: give auth.preshared or another method in the configuration file, "
-                     "--preshared-key-file, "
-                     "or MASQUE_PRESHARED_KEY in the environment");
+                     "--preshared-key-file, or MASQUE_PRESHARED_KEY in the environment");
     } else if (error) {
         const mqd_file *file = error == MASQUE_ERR_CERTIFICATE  ? &settings->certificate
                                : error == MASQUE_ERR_CLIENT_CA  ? &settings->client_ca

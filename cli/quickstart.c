@@ -1,5 +1,4 @@
 #include "quickstart.h"
-#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "certificates.h"
+#include "files.h"
 #include "random.h"
 #include "socket.h"
 #include "trace_origin.h"

@@ -1,12 +1,13 @@
 #include "options.h"
-#include "files.h"
-#include "tokens/wallet.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "files.h"
+#include "tokens/wallet.h"
 
 #define TIMEOUT_DEFAULT_MS 30000u
 #define CREDENTIAL_MAX 4096

@@ -152,9 +152,7 @@ static probe_exit refused(shop *s, const char *url, const http_result *result) {
 static probe_exit fetch_directory(shop *s) {
     mqd_message why;
     http_result result;
-    size_t length = strlen(s->base);
-    length -= length > 0 && s->base[length - 1] == '/';
-    snprintf(s->url, sizeof s->url, "%.*s%s", (int)length, s->base, MASQUE_TOKEN_DIRECTORY_PATH);
+    directory_location(s->base, s->url, sizeof s->url);
     http_call get = {.url = s->url, .accept = MASQUE_TOKEN_DIRECTORY_TYPE, .answer_max = DIRECTORY_MAX};
     if (!call(s, &get, &result)) {
         return EXIT_PROXY;
@@ -308,10 +306,7 @@ static bool prepare(shop *s) {
     if (!options->password_file) {
         return true;
     }
-    s->password = read_secret_file(options->password_file, &s->password_length, &s->message);
-    if (s->password) {
-        s->password[strcspn(s->password, "\r\n")] = 0;
-    }
+    s->password = read_password_file(options->password_file, &s->password_length, &s->message);
     return s->password != NULL;
 }
 
@@ -389,10 +384,7 @@ static probe_exit run_account(const token_options *options) {
         say(&message, "give --user NAME and --password-file FILE");
         return complain("account", &message, EXIT_USAGE);
     }
-    char *password = read_secret_file(options->password_file, &length, &message);
-    if (password) {
-        password[strcspn(password, "\r\n")] = 0;
-    }
+    char *password = read_password_file(options->password_file, &length, &message);
     bool made = password && account_line_make(line, options->user, password, &message);
     forget_secret(password, length);
     if (!made) {

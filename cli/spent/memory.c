@@ -143,6 +143,12 @@ static masque_verdict insert(spent_memory *store, epoch *in, const uint8_t id[SP
 
 /* --- epochs -------------------------------------------------------------------------------------- */
 
+/* As it stands in a table, where EMPTY means something else. */
+static void stored_id(const masque_spent_token *token, uint8_t id[SPENT_ID_LENGTH]) {
+    memcpy(id, token->id, SPENT_ID_LENGTH);
+    id[0] |= memcmp(id, EMPTY, SPENT_ID_LENGTH) == 0;
+}
+
 static uint64_t key_of(const masque_spent_token *token) {
     uint64_t key;
     memcpy(&key, token->key_id, sizeof key);
@@ -196,8 +202,7 @@ masque_verdict spent_memory_spend(spent_memory *store, const masque_spent_token 
     masque_verdict verdict = MASQUE_AUTH_UNAVAILABLE;
     uint64_t key = key_of(token);
     uint8_t id[SPENT_ID_LENGTH];
-    memcpy(id, token->id, sizeof id);
-    id[0] |= memcmp(id, EMPTY, sizeof id) == 0;
+    stored_id(token, id);
     for (int again = 0; again < 2 && verdict == MASQUE_AUTH_UNAVAILABLE; again++) {
         if (again) {
             prepare(store, key, now);
@@ -225,8 +230,7 @@ static bool is_in(spent_memory *store, const epoch *in, const uint8_t id[SPENT_I
 
 bool spent_memory_has(spent_memory *store, const masque_spent_token *token) {
     uint8_t id[SPENT_ID_LENGTH];
-    memcpy(id, token->id, sizeof id);
-    id[0] |= memcmp(id, EMPTY, sizeof id) == 0;
+    stored_id(token, id);
     pthread_rwlock_rdlock(&store->list_lock);
     const epoch *in = find(store, key_of(token));
     bool found = in && is_in(store, in, id);

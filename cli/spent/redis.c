@@ -244,6 +244,13 @@ static void ask_marker(spent_redis *store) {
     redisAsyncCommand(store->connection, on_marker, NULL, "GET " MARKER);
 }
 
+/* TEXT has room for two characters a byte, and the end. */
+static void write_hex(char *text, const uint8_t *bytes, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
 /* A new store gets a marker, once: of whoever comes first. */
 static void introduce(spent_redis *store) {
     uint8_t bytes[MARKER_LENGTH / 2];
@@ -256,9 +263,7 @@ static void introduce(spent_redis *store) {
     }
     if (!store->marker[0]) {
         system_random(NULL, bytes, sizeof bytes);
-        for (size_t i = 0; i < sizeof bytes; i++) {
-            snprintf(marker + 2 * i, 3, "%02x", bytes[i]);
-        }
+        write_hex(marker, bytes, sizeof bytes);
         redisAsyncCommand(store->connection, on_setting, NULL, "SET " MARKER " %s NX", marker);
     }
     static const char *const settings[][2] = {
@@ -321,9 +326,7 @@ static void send_one(spent_redis *store, asking *one) {
     int64_t now = time(NULL);
     int64_t seconds = one->token.not_after > now ? one->token.not_after - now : 0;
     long long life = (seconds + SPENT_GRACE) * 1000;
-    for (size_t i = 0; i < SPENT_ID_LENGTH; i++) {
-        snprintf(id + 2 * i, 3, "%02x", one->token.id[i]);
-    }
+    write_hex(id, one->token.id, SPENT_ID_LENGTH);
     one->since = uv_now(&store->loop);
     int failed = one->token.not_after
                      ? redisAsyncCommand(store->connection, on_spent, one, "SET " PREFIX "%s 1 NX PX %lld", id, life)
@@ -412,8 +415,7 @@ masque_verdict spent_redis_spend(spent_redis *store, const masque_spent_token *t
     uv_mutex_lock(&store->lock);
     bool room = store->fresh_count < WAITING_MAX;
     if (room) {
-        *store->fresh_end = one;
-        store->fresh_end = &one->next;
+        append(&store->fresh_end, one);
         store->fresh_count++;
         uv_async_send(&store->wake);
     }

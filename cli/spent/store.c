@@ -1,7 +1,6 @@
 #include "spent/store.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "files.h"
@@ -34,11 +33,10 @@ static spent_redis *open_redis(spent_store *store, const spent_settings *spent, 
     size_t length = 0;
     char *password = NULL;
     if (spent->password.path) {
-        password = read_secret_file(spent->password.path, &length, why);
+        password = read_password_file(spent->password.path, &length, why);
         if (!password) {
             return NULL;
         }
-        password[strcspn(password, "\r\n")] = 0;
     }
     spent_redis *redis = spent_redis_new(spent->redis_url, password, store->memory, &store->log, why);
     forget_secret(password, length);

@@ -150,9 +150,7 @@ static bool fetch_directory(attester_context *context, token_directory *director
     char url[2048];
     mqd_message why;
     http_result result;
-    size_t length = strlen(context->issuer);
-    length -= length > 0 && context->issuer[length - 1] == '/';
-    snprintf(url, sizeof url, "%.*s%s", (int)length, context->issuer, MASQUE_TOKEN_DIRECTORY_PATH);
+    directory_location(context->issuer, url, sizeof url);
     if (!ask_issuer(context, url, NULL, MASQUE_TOKEN_DIRECTORY_TYPE, &result)) {
         return false;
     }

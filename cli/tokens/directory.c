@@ -93,6 +93,12 @@ char *directory_write(const token_directory *directory) {
     return text;
 }
 
+void directory_location(const char *issuer, char *url, size_t size) {
+    size_t length = strlen(issuer);
+    length -= length > 0 && issuer[length - 1] == '/';
+    snprintf(url, size, "%.*s%s", (int)length, issuer, MASQUE_TOKEN_DIRECTORY_PATH);
+}
+
 void directory_url(const token_directory *directory, const char *issuer, char *url, size_t size) {
     size_t origin = strlen(issuer);
     const char *authority = strstr(issuer, "://");

@@ -28,7 +28,10 @@ bool directory_read(token_directory *directory, const char *text, size_t length,
 /* To be freed; NULL: out of memory. */
 char *directory_write(const token_directory *directory);
 
-/* The request URI of a directory that came from ISSUER, "https://issuer.example:443" and perhaps a path behind it. */
+/* Where the directory of ISSUER is, "https://issuer.example:443" and perhaps a path behind it. */
+void directory_location(const char *issuer, char *url, size_t size);
+
+/* The request URI of a directory that came from ISSUER, such a URL. */
 void directory_url(const token_directory *directory, const char *issuer, char *url, size_t size);
 
 /* How many seconds a directory may be kept that came with CACHE_CONTROL (RFC 9111 5.2.2); 0: not at all. */
