@@ -3,12 +3,10 @@
 #include <masqueproxy/base64.h>
 #include <string.h>
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
+#include "base/ascii.h"
 
 static bool same_without_case(const char *a, const char *b) {
-    while (*a && lower(*a) == lower(*b)) {
+    while (*a && mq_lower(*a) == mq_lower(*b)) {
         a++;
         b++;
     }
@@ -16,7 +14,7 @@ static bool same_without_case(const char *a, const char *b) {
 }
 
 static int digit_of(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9' ? c - '0' : mq_lower(c) >= 'a' && mq_lower(c) <= 'f' ? mq_lower(c) - 'a' + 10 : -1;
 }
 
 /* 64 hexadecimal digits, or Base64 of 32 bytes. */

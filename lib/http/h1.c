@@ -17,7 +17,7 @@
 
 /* Our longest answer head: status line, five fields, Connection and length or Upgrade. */
 #define ANSWER_MAX 640
-/* "proxy-authenticate: " and a line\'s end. */
+/* "proxy-authenticate: " and a line's end. */
 #define CHALLENGE_NAME_MAX 24u
 /* What most heads fit into. */
 #define HEAD_FIRST 1024u

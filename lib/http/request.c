@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
+
 /* RFC 9113 6.5.2: what a field costs beside its bytes. */
 #define FIELD_OVERHEAD 32
 #define CONNECT_UDP "connect-udp"
@@ -11,13 +13,9 @@ typedef struct field_rule {
     void (*take)(mq_request *request, const char *value, size_t length);
 } field_rule;
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 static bool same_word(const char *text, size_t length, const char *word) {
     for (size_t i = 0; i < length; i++) {
-        if (word[i] == 0 || lower(text[i]) != word[i]) {
+        if (word[i] == 0 || mq_lower(text[i]) != word[i]) {
             return false;
         }
     }
@@ -90,7 +88,7 @@ static void take_content_type(mq_request *request, const char *value, size_t len
 /* RFC 9112 3.2: a name or address, perhaps with a port; or nothing. */
 static bool is_host(const char *value, size_t length) {
     for (size_t i = 0; i < length; i++) {
-        char c = lower(value[i]);
+        char c = mq_lower(value[i]);
         bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~!$&'()*+,;=%:[]", c));
         if (!good) {
             return false;

@@ -3,15 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 /* RFC 1035 2.3.4. */
 #define LABEL_MAX 63
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
-}
-
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
 static bool parse_port(uint16_t *port, const char *text, size_t length) {
@@ -34,7 +32,7 @@ static bool is_label(const char *text, size_t length) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {
-        char c = lower(text[i]);
+        char c = mq_lower(text[i]);
         if (!is_digit(c) && !(c >= 'a' && c <= 'z') && c != '-' && c != '_') {
             return false;
         }
@@ -45,9 +43,9 @@ static bool is_label(const char *text, size_t length) {
 /* What resolvers of other programs may read as a number: "1", "0x7f", "0X". */
 static bool is_number_like(const char *text, size_t length) {
     size_t digits = 0;
-    bool hex = length >= 2 && text[0] == '0' && lower(text[1]) == 'x';
+    bool hex = length >= 2 && text[0] == '0' && mq_lower(text[1]) == 'x';
     for (size_t i = hex ? 2 : 0; i < length; i++) {
-        char c = lower(text[i]);
+        char c = mq_lower(text[i]);
         digits += is_digit(c) || (hex && c >= 'a' && c <= 'f');
     }
     return digits == length - (hex ? 2 : 0);
@@ -71,7 +69,7 @@ static bool parse_name(mq_authority *authority, const char *text, size_t length)
         label = i + 1;
     }
     for (size_t i = 0; i < length; i++) {
-        authority->name[i] = lower(text[i]);
+        authority->name[i] = mq_lower(text[i]);
     }
     authority->name[length] = 0;
     authority->name_length = (uint16_t)length;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "wire/varint.h"
 
 size_t mq_token_request_length(uint16_t type) {
@@ -41,18 +42,13 @@ unsigned mq_token_request_next(mq_token_body *body, mq_token_request *request) {
     if (body->left < length) {
         return 400;
     }
-    request->length = length - MQ_TOKEN_REQUEST_HEAD;
     body->at += length;
     body->left -= length;
     return 0;
 }
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
 bool mq_media_type_is(const char *media_type, const char *type) {
-    while (*type && lower(*media_type) == *type) {
+    while (*type && mq_lower(*media_type) == *type) {
         media_type++;
         type++;
     }

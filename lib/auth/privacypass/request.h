@@ -17,9 +17,8 @@
 
 typedef struct mq_token_request {
     uint16_t type;
-    uint8_t key; /* the last byte of its ID */
-    const uint8_t *blinded;
-    size_t length;
+    uint8_t key;            /* the last byte of its ID */
+    const uint8_t *blinded; /* as long as the type's requests are, behind the head */
 } mq_token_request;
 
 /* Bytes of a request, and of a response, of TYPE; 0: no such type. */
