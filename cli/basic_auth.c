@@ -65,8 +65,7 @@ static known_credential *place_of(basic_auth *basic, const uint8_t digest[DIGEST
     return &basic->known[((size_t)digest[0] << 8 | digest[1]) % KNOWN_MAX];
 }
 
-/* --- threads --------------------------------------------------------------------------------------------------------
- */
+/* --- threads ------------------------------------------------------------------------------------------------------ */
 
 /* False: it is time to end. */
 static bool take(basic_auth *basic, waiting_check *one) {
@@ -166,8 +165,7 @@ static bool start_thread(basic_auth *basic) {
     return true;
 }
 
-/* --- the method ------------------------------------------------------------------------------------------------------
- */
+/* --- the method --------------------------------------------------------------------------------------------------- */
 
 /* Under the lock: ALLOW, or PENDING when it was queued, or UNAVAILABLE. */
 static masque_verdict look_up(basic_auth *basic, const waiting_check *one) {
@@ -209,8 +207,7 @@ static size_t challenge(void *context, char *text, size_t size) {
     return length > 0 && (size_t)length < size ? (size_t)length : 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------
- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 /* On some loop's thread: nobody is waited for. Who was queued hears that it was for nothing. */
 static void release(void *context) {

@@ -42,8 +42,7 @@ typedef struct sso {
     unsigned asked;
 } sso;
 
-/* --- the service ----------------------------------------------------------------------------------------------------
- */
+/* --- the service -------------------------------------------------------------------------------------------------- */
 
 static masque_verdict service_verdict(const char *token) {
     return strcmp(token, "alice-1") == 0 || strcmp(token, "bob-7") == 0 ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
@@ -53,8 +52,7 @@ static masque_time service_delay(const char *token) {
     return strcmp(token, "alice-1") == 0 ? 80 * MASQUE_MILLISECOND : 30 * MASQUE_MILLISECOND;
 }
 
-/* --- the method ------------------------------------------------------------------------------------------------------
- */
+/* --- the method --------------------------------------------------------------------------------------------------- */
 
 static const known_token *find_known(const sso *s, const char *token) {
     for (size_t i = 0; i < KNOWN_MAX; i++) {
@@ -114,8 +112,7 @@ static void sso_answered(sso *s, masque_engine *engine, question *q, masque_verd
     q->tunnel = 0;
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------------------
- */
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
 
 static question *first_due(sso *s) {
     question *first = NULL;

@@ -27,8 +27,7 @@ static probe_exit complain(const char *command, const mqd_message *message, prob
     return result;
 }
 
-/* --- keygen --------------------------------------------------------------------------------------------------------
- */
+/* --- keygen ------------------------------------------------------------------------------------------------------- */
 
 /* Never over a key that is there: its tokens would be worth nothing. */
 static bool write_new(const char *path, const char *text, size_t length, mqd_message *message) {
@@ -102,8 +101,7 @@ static probe_exit run_keygen(const token_options *options) {
     return done ? EXIT_OK : complain("keygen", &message, EXIT_USAGE);
 }
 
-/* --- get -----------------------------------------------------------------------------------------------------------
- */
+/* --- get ---------------------------------------------------------------------------------------------------------- */
 
 /* What one `token get` needs all the time. */
 typedef struct shop {
@@ -328,8 +326,7 @@ static probe_exit run_get(const token_options *options) {
     return result ? complain("get", &s.message, result) : EXIT_OK;
 }
 
-/* --- show, export ---------------------------------------------------------------------------------------------------
- */
+/* --- show, export ------------------------------------------------------------------------------------------------- */
 
 static bool same_kind(const wallet_token *a, const wallet_token *b) {
     return a->type == b->type && strcmp(a->issuer, b->issuer) == 0 && strcmp(a->origin, b->origin) == 0;
@@ -373,8 +370,7 @@ static probe_exit run_export(const token_options *options) {
     return EXIT_OK;
 }
 
-/* --- account --------------------------------------------------------------------------------------------------------
- */
+/* --- account ------------------------------------------------------------------------------------------------------ */
 
 static probe_exit run_account(const token_options *options) {
     mqd_message message;
@@ -394,8 +390,7 @@ static probe_exit run_account(const token_options *options) {
     return EXIT_OK;
 }
 
-/* --- the table -------------------------------------------------------------------------------------------------------
- */
+/* --- the table ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

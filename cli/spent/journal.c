@@ -92,8 +92,7 @@ bool spent_journal_read_record(const uint8_t record[SPENT_RECORD_LENGTH], masque
     return checksum(record, check) && memcmp(check, record + SPENT_RECORD_LENGTH - CHECK_LENGTH, CHECK_LENGTH) == 0;
 }
 
-/* --- the file ------------------------------------------------------------------------------------------------------
- */
+/* --- the file ----------------------------------------------------------------------------------------------------- */
 
 static bool write_all(int fd, const uint8_t *bytes, size_t length) {
     while (length > 0) {
@@ -172,8 +171,7 @@ static bool rewrite(spent_journal *journal) {
     return done;
 }
 
-/* --- the thread ----------------------------------------------------------------------------------------------------
- */
+/* --- the thread --------------------------------------------------------------------------------------------------- */
 
 static bool is_too_long(const spent_journal *journal) {
     return journal->records > 2 * spent_memory_size_of(journal->memory).tokens + SLACK;
@@ -285,8 +283,7 @@ masque_verdict spent_journal_spend(spent_journal *journal, const masque_spent_to
     return taken ? MASQUE_AUTH_PENDING : MASQUE_AUTH_UNAVAILABLE;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 typedef struct loading {
     uint64_t records;

@@ -318,8 +318,7 @@ static void connect_to(spent_redis *store) {
     redisAsyncSetDisconnectCallback(connection, on_disconnected);
 }
 
-/* --- the thread ----------------------------------------------------------------------------------------------------
- */
+/* --- the thread --------------------------------------------------------------------------------------------------- */
 
 static void send_one(spent_redis *store, asking *one) {
     char id[2 * SPENT_ID_LENGTH + 1];
@@ -426,8 +425,7 @@ masque_verdict spent_redis_spend(spent_redis *store, const masque_spent_token *t
     return room ? MASQUE_AUTH_PENDING : MASQUE_AUTH_UNAVAILABLE;
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------
- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static bool read_url(spent_redis *store, const char *url) {
     static const char tcp[] = "redis://";

@@ -122,8 +122,7 @@ static attester_context *context_new(const attester_settings *settings, attester
     return context;
 }
 
-/* --- the issuer ------------------------------------------------------------------------------------------------------
- */
+/* --- the issuer --------------------------------------------------------------------------------------------------- */
 
 static bool ask_issuer(const attester_context *context, const char *url, const http_request *request,
                        const char *accept, http_result *result) {
@@ -182,8 +181,7 @@ static bool read_directory(attester_context *context, token_directory *directory
     return good;
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------------
- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 /* Requests come to us, so that the issuer sees us alone. */
 static void answer_directory(attester_context *context, http_answer *answer) {

@@ -140,8 +140,7 @@ static void *run(void *argument) {
     return NULL;
 }
 
-/* --- what is wanted -------------------------------------------------------------------------------------------------
- */
+/* --- what is wanted ----------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const mqd_settings *settings, const char *url) {
     for (size_t i = 0; i < settings->token_key_count; i++) {
@@ -196,8 +195,7 @@ bool token_directories_get(token_directories *directories, const char *url, toke
     return found;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------
- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 token_directories *token_directories_new(const log_options *log, uv_async_t *changed) {
     token_directories *directories = calloc(1, sizeof *directories);

@@ -130,8 +130,7 @@ static char *new_directory(const issuer_settings *settings, const masque_token_i
     return directory_write(&directory);
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------
- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void context_free(void *context) {
     issuer_context *issuer = context;
@@ -170,8 +169,7 @@ static issuer_context *context_new(const issuer_settings *settings, mqd_message 
     return context;
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------
- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static masque_token_issuer *borrow(issuer_context *context) {
     pthread_mutex_lock(&context->lock);

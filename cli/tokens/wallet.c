@@ -15,8 +15,7 @@
 #define NO_ORIGIN "*"
 #define LOCK_TRIES 100
 
-/* --- the text ------------------------------------------------------------------------------------------------------
- */
+/* --- the text ----------------------------------------------------------------------------------------------------- */
 
 /* The next field of a line, behind which a blank or the end is. False: it is empty or too long. */
 static bool take_field(const char **at, const char *end, char *field, size_t size) {
@@ -80,8 +79,7 @@ wallet_token *wallet_parse(const char *text, size_t length, size_t *count, unsig
     return tokens;
 }
 
-/* --- the file ------------------------------------------------------------------------------------------------------
- */
+/* --- the file ----------------------------------------------------------------------------------------------------- */
 
 /* The descriptor of PATH with its lock; another program may have replaced the file while we waited for that. */
 static int lock(const char *path, bool make, mqd_message *message) {

@@ -83,8 +83,7 @@ static int check(const uint8_t *encoded, size_t size, const uint8_t *message, si
     return error ? error : wrong || memcmp(expected, digest, HASH_LENGTH) != 0 ? MASQUE_ERR_INVALID : 0;
 }
 
-/* --- numbers --------------------------------------------------------------------------------------------------------
- */
+/* --- numbers ------------------------------------------------------------------------------------------------------ */
 
 static int error_of(int code) {
     return code == 0 ? 0 : code == MP_MEM ? MASQUE_ERR_NO_MEMORY : MASQUE_ERR_CRYPTO;

@@ -117,8 +117,7 @@ int mq_p384_scalar_invert(mq_p384_scalar *out, const mq_p384_scalar *scalar) {
     return error_of(code);
 }
 
-/* --- points --------------------------------------------------------------------------------------------------------
- */
+/* --- points ------------------------------------------------------------------------------------------------------- */
 
 static int load(ecc_point *to, const mq_p384_point *point) {
     memset(to, 0, sizeof *to);
@@ -191,8 +190,7 @@ int mq_p384_multiply_two(mq_p384_point *out, const mq_p384_scalar *a, const mq_p
     return code ? error_of(code) : store(out, &first);
 }
 
-/* --- hashing -------------------------------------------------------------------------------------------------------
- */
+/* --- hashing ------------------------------------------------------------------------------------------------------ */
 
 int mq_sha384(uint8_t digest[MQ_SHA384_LENGTH], const mq_piece *pieces, size_t count) {
     wc_Sha384 sha;

@@ -45,8 +45,7 @@ typedef struct writer {
     bool full;
 } writer;
 
-/* --- the certificate ------------------------------------------------------------------------------------------------
- */
+/* --- the certificate ---------------------------------------------------------------------------------------------- */
 
 static bool read_extensions(mq_der outer, mq_der *names) {
     mq_der list, extension, value;
@@ -94,8 +93,7 @@ static bool read_certificate(const uint8_t *bytes, size_t length, parts *found) 
     return good;
 }
 
-/* --- texts -----------------------------------------------------------------------------------------------------------
- */
+/* --- texts -------------------------------------------------------------------------------------------------------- */
 
 static void put(writer *w, char c) {
     if (w->at + 1 < w->size) {
@@ -201,8 +199,7 @@ static bool put_names(mq_peer *peer, writer *w, mq_der names) {
     return true;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static int fill(mq_peer *peer, const parts *found, size_t size) {
     const mq_piece spki = {found->spki, found->spki_length};

@@ -189,8 +189,7 @@ size_t mq_rsa_write_spki(const mq_rsa_key *key, uint8_t spki[MQ_RSA_SPKI_MAX]) {
     return (size_t)(end - at);
 }
 
-/* --- the operations -------------------------------------------------------------------------------------------------
- */
+/* --- the operations ----------------------------------------------------------------------------------------------- */
 
 static bool is_below(const RsaKey *rsa, const uint8_t *number, size_t length) {
     uint8_t modulus[MQ_RSA_MAX];

@@ -66,8 +66,7 @@ int mq_voprf_blind_with(mq_voprf_state *state, const uint8_t bytes[MQ_P384_SCALA
     return mq_p384_scalar_read(&state->blind, bytes) ? blind(state, input, length) : MASQUE_ERR_INVALID;
 }
 
-/* --- proofs (2.2) ---------------------------------------------------------------------------------------------------
- */
+/* --- proofs (2.2) ------------------------------------------------------------------------------------------------- */
 
 /* The seed of the weights: of the public key. */
 static int make_seed(uint8_t seed[MQ_SHA384_LENGTH], const mq_voprf_public *key) {
@@ -162,8 +161,7 @@ int mq_voprf_verify(const mq_voprf_public *key, const uint8_t *blinded, const ui
     return error ? error : memcmp(expected.bytes, c.bytes, sizeof c.bytes) == 0 ? 0 : MASQUE_ERR_INVALID;
 }
 
-/* --- evaluation ----------------------------------------------------------------------------------------------------
- */
+/* --- evaluation --------------------------------------------------------------------------------------------------- */
 
 int mq_voprf_evaluate_blinded(const mq_voprf_private *key, const masque_runtime *runtime, const uint8_t *blinded,
                               size_t count, uint8_t *evaluated, uint8_t proof[MQ_VOPRF_PROOF]) {

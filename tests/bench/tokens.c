@@ -76,8 +76,7 @@ static masque_verdict spend(void *context, const masque_spent_token *token) {
     return spent_memory_spend(b->store, &fresh, 1800000000);
 }
 
-/* --- what is measured ----------------------------------------------------------------------------------------------
- */
+/* --- what is measured --------------------------------------------------------------------------------------------- */
 
 static void check_type_2(bench *b) {
     need(b->method.check(b->method.context, &b->shown[0]) == MASQUE_AUTH_ALLOW, "a good token");
@@ -147,8 +146,7 @@ static double measure(bench *b, void (*what)(bench *b), size_t rounds) {
     return times[REPEATS / 2];
 }
 
-/* --- preparation -----------------------------------------------------------------------------------------------------
- */
+/* --- preparation -------------------------------------------------------------------------------------------------- */
 
 static void add_keys(bench *b, masque_token_origin *origin) {
     const masque_token_key keys[] = {{.issuer = ISSUER,

@@ -102,8 +102,7 @@ static masque_verdict show(masque_token_origin *origin, const masque_token *toke
     return method.check(method.context, &request);
 }
 
-/* --- tests ---------------------------------------------------------------------------------------------------------
- */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 
 static void test_tokens(void **state) {
     static const struct {
@@ -342,8 +341,7 @@ static void test_challenge_texts(void **state) {
     assert_int_equal(masque_token_challenge_read(&read, texts, bytes, length), MASQUE_ERR_INVALID);
 }
 
-/* --- published vectors ----------------------------------------------------------------------------------------------
- */
+/* --- published vectors -------------------------------------------------------------------------------------------- */
 
 /* An issuer with the vector's key. */
 static masque_token_issuer *issuer_of(const world *w, const json_t *vector, masque_token_type type) {

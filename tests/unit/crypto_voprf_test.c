@@ -91,8 +91,7 @@ static void test_no_points_and_scalars(void **state) {
     assert_int_equal(mq_voprf_private_init(&private, scalar), 0);
 }
 
-/* --- vectors --------------------------------------------------------------------------------------------------------
- */
+/* --- vectors ------------------------------------------------------------------------------------------------------ */
 
 /* The random numbers of a vector: its scalar behind zeros, and then anything. */
 typedef struct script {

@@ -28,8 +28,7 @@ struct masque_token_order {
     size_t body_length;
 };
 
-/* --- challenges ----------------------------------------------------------------------------------------------------
- */
+/* --- challenges --------------------------------------------------------------------------------------------------- */
 
 int masque_token_challenge_read(masque_token_challenge *challenge, char texts[MASQUE_TOKEN_CHALLENGE_MAX],
                                 const uint8_t *bytes, size_t length) {
@@ -77,8 +76,7 @@ size_t masque_token_challenge_write(const masque_token_challenge *challenge,
     return mq_token_challenge_length(&inner);
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------
- */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static int read_key(masque_token_order *order, const uint8_t *bytes, size_t length) {
     if (order->type == MASQUE_TOKEN_VOPRF) {
@@ -190,8 +188,7 @@ void masque_token_order_request(const masque_token_order *order, masque_token_po
                             .length = order->body_length};
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------------
- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static bool finish_item(const masque_token_order *order, order_item *item, const uint8_t *response) {
     uint8_t *token = item->token.bytes;

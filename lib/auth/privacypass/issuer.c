@@ -136,8 +136,7 @@ int masque_voprf_generate_key(const masque_runtime *runtime, uint8_t key[MASQUE_
     return error;
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------------
- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 /* Writes the response to one request; 0, or the status for its failure. */
 static unsigned respond(masque_token_issuer *issuer, const mq_token_request *request, uint8_t *response) {

@@ -177,8 +177,7 @@ int masque_token_origin_add_key(masque_token_origin *origin, const masque_token_
     return 0;
 }
 
-/* --- challenges -----------------------------------------------------------------------------------------------------
- */
+/* --- challenges --------------------------------------------------------------------------------------------------- */
 
 /* The context of period NUMBER: nobody without the secret knows it before. */
 static int rotated(const origin_key *key, int64_t number, uint8_t context[MQ_REDEMPTION_CONTEXT]) {

@@ -4,8 +4,7 @@
 
 #include <masqueproxy/base64.h>
 
-/* --- parameters (RFC 9110 11.2, 5.6.2 to 5.6.4)
- * ----------------------------------------------------------------------- */
+/* --- parameters (RFC 9110 11.2, 5.6.2 to 5.6.4) ------------------------------------------------------------------- */
 
 /* Longer than any token: a longer value is none. */
 #define VALUE_MAX 512u
