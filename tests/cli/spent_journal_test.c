@@ -113,6 +113,14 @@ static void read_file(const world *w, uint8_t bytes[FILE_SIZE]) {
     fclose(file);
 }
 
+/* A file with all tokens, closed as it should be; BYTES are what is in it. */
+static void make_file(world *w, uint8_t bytes[FILE_SIZE]) {
+    assert_true(open_journal(w));
+    spend_all(w);
+    close_journal(w);
+    read_file(w, bytes);
+}
+
 static void write_file(const world *w, const void *bytes, size_t length) {
     FILE *file = fopen(w->path, "wb");
     assert_non_null(file);
@@ -144,10 +152,7 @@ static void test_cuts(void **state) {
     world w;
     (void)state;
     open_world(&w);
-    assert_true(open_journal(&w));
-    spend_all(&w);
-    close_journal(&w);
-    read_file(&w, bytes);
+    make_file(&w, bytes);
     /* All around the bounds of records, and some in between: each costs several waits for the disk. */
     for (size_t length = 0; length <= sizeof bytes;
          length += length % SPENT_RECORD_LENGTH < 2 || length % SPENT_RECORD_LENGTH >= 38 ? 1 : 9) {
@@ -170,10 +175,7 @@ static void test_every_byte(void **state) {
     world w;
     (void)state;
     open_world(&w);
-    assert_true(open_journal(&w));
-    spend_all(&w);
-    close_journal(&w);
-    read_file(&w, bytes);
+    make_file(&w, bytes);
     for (size_t at = SPENT_RECORD_LENGTH; at < sizeof bytes; at += 37) {
         bytes[at] ^= 0x10;
         write_file(&w, bytes, sizeof bytes);
