@@ -4,66 +4,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <wolfssl/options.h>
-
-#include <wolfssl/wolfcrypt/hmac.h>
-
-#include "random.h"
 #include "tokens/accounts.h"
 #include "verdicts.h"
 
 #define THREADS 2u
 /* Checks that wait; who comes then is told to come again. */
 #define WAITING_MAX 256u
-#define KNOWN_MAX 4096u
-#define KNOWN_S 300
-#define DIGEST_LENGTH WC_SHA256_DIGEST_SIZE
 #define REALM "Basic realm=\"proxy\", charset=\"UTF-8\""
-
-/* A credential that was right. */
-typedef struct known_credential {
-    uint8_t digest[DIGEST_LENGTH];
-    time_t until;
-} known_credential;
 
 typedef struct waiting_check {
     account_credential credential;
-    uint8_t digest[DIGEST_LENGTH];
     masque_tunnel_id tunnel;
     mqd_verdicts *verdicts;
 } waiting_check;
 
 typedef struct basic_auth {
     accounts *accounts;
-    uint8_t key[DIGEST_LENGTH]; /* of the digests; random */
-    unsigned users;             /* threads, and the configuration; under the lock */
+    unsigned users; /* threads, and the configuration; under the lock */
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    known_credential known[KNOWN_MAX];  /* by the digest's first bytes; a newer one takes the place */
     waiting_check waiting[WAITING_MAX]; /* a ring */
     size_t first, count;
     bool closing;
 } basic_auth;
-
-/* --- what is known ------------------------------------------------------------------------------------------------ */
-
-/* Of the whole field, so that nothing but the very same credential is found. */
-static bool digest_of(const basic_auth *basic, const char *text, size_t length, uint8_t digest[DIGEST_LENGTH]) {
-    Hmac hmac;
-    if (wc_HmacInit(&hmac, NULL, INVALID_DEVID) != 0) {
-        return false;
-    }
-    bool done = wc_HmacSetKey(&hmac, WC_SHA256, basic->key, sizeof basic->key) == 0 &&
-                wc_HmacUpdate(&hmac, (const uint8_t *)text, (word32)length) == 0 && wc_HmacFinal(&hmac, digest) == 0;
-    wc_HmacFree(&hmac);
-    return done;
-}
-
-static known_credential *place_of(basic_auth *basic, const uint8_t digest[DIGEST_LENGTH]) {
-    return &basic->known[((size_t)digest[0] << 8 | digest[1]) % KNOWN_MAX];
-}
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
 
@@ -120,19 +84,18 @@ static void leave(basic_auth *basic) {
     }
 }
 
+static bool same(const waiting_check *a, const waiting_check *b) {
+    return memcmp(a->credential.digest, b->credential.digest, sizeof a->credential.digest) == 0;
+}
+
 /* Also to all that wait for the same: a client begins with many tunnels at once. */
 static void tell(basic_auth *basic, const waiting_check *checked, bool good) {
     masque_verdict verdict = good ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
     verdicts_give(checked->verdicts, checked->tunnel, verdict);
     pthread_mutex_lock(&basic->lock);
-    if (good) {
-        known_credential *place = place_of(basic, checked->digest);
-        memcpy(place->digest, checked->digest, sizeof place->digest);
-        place->until = time(NULL) + KNOWN_S;
-    }
     for (size_t i = 0; i < basic->count; i++) {
         waiting_check *one = &basic->waiting[(basic->first + i) % WAITING_MAX];
-        if (one->verdicts && memcmp(one->digest, checked->digest, sizeof one->digest) == 0) {
+        if (one->verdicts && same(one, checked)) {
             verdicts_give(one->verdicts, one->tunnel, verdict);
             explicit_bzero(one, sizeof *one); /* take() passes over it */
         }
@@ -144,7 +107,7 @@ static void *run(void *argument) {
     basic_auth *basic = argument;
     waiting_check one;
     while (take(basic, &one)) {
-        tell(basic, &one, accounts_check(basic->accounts, one.credential.name, one.credential.password));
+        tell(basic, &one, accounts_check(basic->accounts, &one.credential));
         explicit_bzero(&one, sizeof one);
     }
     leave(basic);
@@ -167,35 +130,27 @@ static bool start_thread(basic_auth *basic) {
 
 /* --- the method --------------------------------------------------------------------------------------------------- */
 
-/* Under the lock: ALLOW, or PENDING when it was queued, or UNAVAILABLE. */
-static masque_verdict look_up(basic_auth *basic, const waiting_check *one) {
-    const known_credential *place = place_of(basic, one->digest);
-    if (place->until > time(NULL) && memcmp(place->digest, one->digest, sizeof place->digest) == 0) {
-        return MASQUE_AUTH_ALLOW;
+/* PENDING when it was queued. */
+static masque_verdict enqueue(basic_auth *basic, const waiting_check *one) {
+    pthread_mutex_lock(&basic->lock);
+    bool room = basic->count < WAITING_MAX;
+    if (room) {
+        basic->waiting[(basic->first + basic->count++) % WAITING_MAX] = *one;
+        pthread_cond_signal(&basic->wake);
     }
-    if (basic->count == WAITING_MAX) {
-        return MASQUE_AUTH_UNAVAILABLE;
-    }
-    basic->waiting[(basic->first + basic->count++) % WAITING_MAX] = *one;
-    pthread_cond_signal(&basic->wake);
-    return MASQUE_AUTH_PENDING;
+    pthread_mutex_unlock(&basic->lock);
+    return room ? MASQUE_AUTH_PENDING : MASQUE_AUTH_UNAVAILABLE;
 }
 
 static masque_verdict check(void *context, const masque_auth_request *request) {
     basic_auth *basic = context;
     waiting_check one = {.tunnel = request->tunnel, .verdicts = verdicts_own()};
+    masque_verdict verdict = MASQUE_AUTH_DENY;
     if (!masque_auth_is_scheme(request, "basic")) {
         return MASQUE_AUTH_NEXT;
     }
-    if (!account_credential_read(&one.credential, request->credential, request->credential_length)) {
-        explicit_bzero(&one, sizeof one);
-        return MASQUE_AUTH_DENY;
-    }
-    masque_verdict verdict = MASQUE_AUTH_UNAVAILABLE;
-    if (digest_of(basic, request->credential, request->credential_length, one.digest)) {
-        pthread_mutex_lock(&basic->lock);
-        verdict = look_up(basic, &one);
-        pthread_mutex_unlock(&basic->lock);
+    if (account_credential_read(&one.credential, basic->accounts, request->credential, request->credential_length)) {
+        verdict = accounts_remember(basic->accounts, &one.credential) ? MASQUE_AUTH_ALLOW : enqueue(basic, &one);
     }
     explicit_bzero(&one, sizeof one);
     return verdict;
@@ -239,7 +194,6 @@ static basic_auth *basic_auth_new(const mqd_file *file, mqd_message *message) {
         free(basic);
         return NULL;
     }
-    system_random(NULL, basic->key, sizeof basic->key);
     pthread_mutex_init(&basic->lock, NULL);
     pthread_cond_init(&basic->wake, NULL);
     basic->users = 1;

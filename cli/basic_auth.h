@@ -1,7 +1,6 @@
 /*
  * basic_auth.h: accounts at the proxy itself (auth.basic, RFC 7617): for a first hop. A password's hash takes long to
- * compute on purpose, so threads of our own do it; what was found to be right is remembered for some minutes, as a
- * keyed hash, or each tunnel would cost that again.
+ * compute on purpose, so threads of our own do it, for what tokens/accounts.h doesn't remember.
  */
 #ifndef CLI_BASIC_AUTH_H
 #define CLI_BASIC_AUTH_H

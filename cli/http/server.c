@@ -7,9 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "socket.h"
+
 #define CONNECTIONS_MAX 256u
 #define CONNECTIONS_OF_ONE_MAX 64u
 #define IDLE_S 15u
+#define MEDIA_TYPE_MAX 128u
 #define PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct http_server {
@@ -80,6 +83,32 @@ static bool is_certified(const http_server *server, struct MHD_Connection *conne
     return session && gnutls_certificate_verify_peers(session, &purpose, 1, &status) == 0 && status == 0;
 }
 
+/* "text/plain; charset=utf-8" is text/plain. */
+static void copy_media_type(char *copy, size_t size, const char *field) {
+    size_t length = field ? strcspn(field, "; \t") : 0;
+    length = length < size ? length : 0;
+    memcpy(copy, field ? field : "", length);
+    copy[length] = 0;
+}
+
+static void handle(const http_server *server, struct MHD_Connection *connection, const char *method, const char *path,
+                   const incoming *in, http_answer *answer) {
+    char type[MEDIA_TYPE_MAX];
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    http_request request = {.method = method,
+                            .path = path,
+                            .content_type = type,
+                            .authorization = field_of(connection, MHD_HTTP_HEADER_AUTHORIZATION),
+                            .certified = is_certified(server, connection),
+                            .body = in->body,
+                            .length = in->length};
+    copy_media_type(type, sizeof type, field_of(connection, MHD_HTTP_HEADER_CONTENT_TYPE));
+    if (info && info->client_addr) {
+        (void)address_from_sockaddr(&request.client, info->client_addr);
+    }
+    server->handler(server->context, &request, answer);
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *bytes, size_t *length, void **state) {
     const http_server *server = context;
@@ -98,15 +127,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (in->too_long) {
         answer.status = MHD_HTTP_CONTENT_TOO_LARGE;
     } else {
-        const char *type = field_of(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
-        const http_request request = {.method = method,
-                                      .path = url,
-                                      .content_type = type ? type : "",
-                                      .authorization = field_of(connection, MHD_HTTP_HEADER_AUTHORIZATION),
-                                      .certified = is_certified(server, connection),
-                                      .body = in->body,
-                                      .length = in->length};
-        server->handler(server->context, &request, &answer);
+        handle(server, connection, method, url, in, &answer);
     }
     return send_answer(connection, &answer);
 }

@@ -10,7 +10,8 @@
 typedef struct http_request {
     const char *method;
     const char *path;
-    const char *content_type;  /* "" when there is none */
+    masque_address client;
+    const char *content_type;  /* without parameters; "" when there is none */
     const char *authorization; /* NULL when there is none */
     bool certified;            /* by a certificate of client_ca's */
     const uint8_t *body;

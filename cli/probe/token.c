@@ -137,8 +137,9 @@ static probe_exit refused(shop *s, const char *url, const http_result *result) {
         const char *meaning;
     } rows[] = {{401, ": name or password is wrong"},
                 {403, ": it does not know our certificate"},
-                {429, ": the account has no tokens left in this period"},
-                {502, ": it can't reach the issuer"}};
+                {429, ": the account has fewer tokens left in this period"},
+                {503, ": it checks too many passwords at the moment; try again"},
+                {502, ": the issuer behind it can't be reached, or fails"}};
     const char *meaning = "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         meaning = rows[i].status == result->status ? rows[i].meaning : meaning;

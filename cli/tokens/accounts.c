@@ -1,25 +1,40 @@
 #include "tokens/accounts.h"
 
 #include <crypt.h>
+#include <gnutls/crypto.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "files.h"
+#include "random.h"
 
 #define ACCOUNTS_MAX 100000u
 #define BCRYPT_COST 12
+#define KNOWN_MAX 4096u
+#define KNOWN_S 300
 
 typedef struct account_entry {
     char *name;
     char *hash;
 } account_entry;
 
+/* A credential that was right. */
+typedef struct known_credential {
+    uint8_t digest[ACCOUNT_DIGEST_LENGTH];
+    time_t until;
+} known_credential;
+
 struct accounts {
     account_entry *entries;
     size_t count;
     char *text; /* which they point into */
     size_t length;
+    uint8_t key[ACCOUNT_DIGEST_LENGTH]; /* of digests; random */
+    pthread_mutex_t lock;
+    known_credential known[KNOWN_MAX]; /* by the digest's first bytes; a newer one takes the place */
 };
 
 static bool is_strong(const char *hash) {
@@ -99,6 +114,8 @@ accounts *accounts_parse(char *text, size_t length, const char *path, mqd_messag
     }
     list->text = text;
     list->length = length;
+    system_random(NULL, list->key, sizeof list->key);
+    pthread_mutex_init(&list->lock, NULL);
     if (!add_all(list, path, message)) {
         accounts_free(list);
         return NULL;
@@ -116,6 +133,8 @@ void accounts_free(accounts *list) {
     if (list) {
         forget_secret(list->text, list->length);
         free(list->entries);
+        pthread_mutex_destroy(&list->lock);
+        explicit_bzero(list, sizeof *list);
         free(list);
     }
 }
@@ -132,13 +151,9 @@ static bool same(const char *a, const char *b) {
     return difference == 0;
 }
 
-bool accounts_check(const accounts *list, const char *name, const char *password) {
+static bool hash_fits(const accounts *list, const account_credential *credential) {
     char copy[ACCOUNT_NAME_MAX + 1];
-    size_t length = strnlen(name, sizeof copy);
-    if (length == sizeof copy) {
-        return false;
-    }
-    memcpy(copy, name, length + 1);
+    memcpy(copy, credential->name, sizeof copy);
     const account_entry wanted = {.name = copy};
     const account_entry *entry = bsearch(&wanted, list->entries, list->count, sizeof wanted, by_name);
     const char *hash = entry ? entry->hash : list->entries[0].hash; /* as long for a name that isn't there */
@@ -146,10 +161,34 @@ bool accounts_check(const accounts *list, const char *name, const char *password
     if (!data) {
         return false;
     }
-    const char *found = crypt_r(password, hash, data);
+    const char *found = crypt_r(credential->password, hash, data);
     bool good = entry && found && same(found, hash);
     explicit_bzero(data, sizeof *data);
     free(data);
+    return good;
+}
+
+static known_credential *place_of(accounts *list, const account_credential *credential) {
+    return &list->known[((size_t)credential->digest[0] << 8 | credential->digest[1]) % KNOWN_MAX];
+}
+
+bool accounts_remember(accounts *list, const account_credential *credential) {
+    pthread_mutex_lock(&list->lock);
+    const known_credential *place = place_of(list, credential);
+    bool known = place->until > time(NULL) && memcmp(place->digest, credential->digest, sizeof place->digest) == 0;
+    pthread_mutex_unlock(&list->lock);
+    return known;
+}
+
+bool accounts_check(accounts *list, const account_credential *credential) {
+    bool good = hash_fits(list, credential);
+    if (good) {
+        pthread_mutex_lock(&list->lock);
+        known_credential *place = place_of(list, credential);
+        memcpy(place->digest, credential->digest, sizeof place->digest);
+        place->until = time(NULL) + KNOWN_S;
+        pthread_mutex_unlock(&list->lock);
+    }
     return good;
 }
 
@@ -178,16 +217,18 @@ bool account_line_make(char line[ACCOUNT_LINE_MAX], const char *name, const char
     return made;
 }
 
-bool account_credential_read(account_credential *credential, const char *base64, size_t length) {
+bool account_credential_read(account_credential *credential, const accounts *list, const char *base64, size_t length) {
     uint8_t bytes[ACCOUNT_NAME_MAX + 1 + ACCOUNT_PASSWORD_MAX];
     size_t count;
     bool good = masque_base64_decode(bytes, sizeof bytes, &count, base64, length) && !memchr(bytes, 0, count);
     const uint8_t *colon = good ? memchr(bytes, ':', count) : NULL;
     size_t name = colon ? (size_t)(colon - bytes) : 0;
     good = colon && name > 0 && name <= ACCOUNT_NAME_MAX && count - name - 1 <= ACCOUNT_PASSWORD_MAX;
+    good =
+        good && gnutls_hmac_fast(GNUTLS_MAC_SHA256, list->key, sizeof list->key, bytes, count, credential->digest) == 0;
     if (good) {
+        memset(credential->name, 0, sizeof credential->name);
         memcpy(credential->name, bytes, name);
-        credential->name[name] = 0;
         memcpy(credential->password, colon + 1, count - name - 1);
         credential->password[count - name - 1] = 0;
     }

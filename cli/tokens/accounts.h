@@ -1,6 +1,7 @@
 /*
  * tokens/accounts.h: accounts with passwords: htpasswd files with bcrypt, scrypt or yescrypt hashes, which libxcrypt
- * checks. A check takes long on purpose, so never on a loop's thread. Any thread.
+ * checks. A check takes long on purpose, so never on a loop's thread; what was right is remembered for some minutes, as
+ * a keyed hash. Any thread.
  */
 #ifndef TOKENS_ACCOUNTS_H
 #define TOKENS_ACCOUNTS_H
@@ -18,18 +19,24 @@ accounts *accounts_read(const char *path, mqd_message *message);
 accounts *accounts_parse(char *text, size_t length, const char *path, mqd_message *message);
 void accounts_free(accounts *list);
 
-/* Takes as long for a name that isn't there, as far as all hashes are of one kind and cost. */
-bool accounts_check(const accounts *list, const char *name, const char *password);
+/* RFC 7617: what is behind "Basic ". To be wiped: it holds a password. */
+#define ACCOUNT_DIGEST_LENGTH 32u
+typedef struct account_credential {
+    char name[ACCOUNT_NAME_MAX + 1];
+    char password[ACCOUNT_PASSWORD_MAX + 1];
+    uint8_t digest[ACCOUNT_DIGEST_LENGTH]; /* of both, with a key of the list's: equal for equal ones alone */
+} account_credential;
+/* False: malformed. */
+bool account_credential_read(account_credential *credential, const accounts *list, const char *base64, size_t length);
+
+/* Was it found to be right in the last five minutes? At once. */
+bool accounts_remember(accounts *list, const account_credential *credential);
+/* Computes the hash, and remembers what was right. Takes as long for a name that isn't there, as far as all hashes are
+   of one kind and cost. */
+bool accounts_check(accounts *list, const account_credential *credential);
 
 /* A line for such a file, "NAME:HASH", by bcrypt. False with MESSAGE set. */
 #define ACCOUNT_LINE_MAX 400u
 bool account_line_make(char line[ACCOUNT_LINE_MAX], const char *name, const char *password, mqd_message *message);
-
-/* RFC 7617: what is behind "Basic ". PASSWORD is to be wiped. False: malformed. */
-typedef struct account_credential {
-    char name[ACCOUNT_NAME_MAX + 1];
-    char password[ACCOUNT_PASSWORD_MAX + 1];
-} account_credential;
-bool account_credential_read(account_credential *credential, const char *base64, size_t length);
 
 #endif

@@ -20,13 +20,14 @@
 /* Each takes a processor for a while; who comes beyond is told to come again. */
 #define CHECKS_MAX 4u
 
-/* Counts, which outlive reloads. */
+/* Counts, of tokens and of guesses, which outlive reloads. */
 typedef struct attester_counts {
     pthread_mutex_t lock;
     unsigned users;
     masque_token_attester *attester;
     uint64_t tokens_per_account;
     uint64_t period_ms;
+    masque_limits limits;
 } attester_counts;
 
 typedef struct attester_context {
@@ -41,6 +42,7 @@ typedef struct attester_context {
     token_directory directory;
     time_t until;
     time_t failed_until; /* it is not asked for again before */
+    atomic_bool failing; /* the log knows */
     atomic_uint checks;  /* of passwords, under way */
 } attester_context;
 
@@ -51,12 +53,14 @@ static masque_unix_time unix_clock(void *context) {
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-static attester_counts *counts_new(const attester_settings *settings) {
+static attester_counts *counts_new(const mqd_settings *all) {
+    const attester_settings *settings = &all->attester;
     const masque_runtime runtime = {.random = system_random};
     const masque_token_attester_options options = {.tokens_per_account = settings->tokens_per_account,
                                                    .period = (uint32_t)(settings->period_ms / 1000),
                                                    .accounts_max = COUNTED_MAX,
-                                                   .clock = unix_clock};
+                                                   .clock = unix_clock,
+                                                   .limits = &all->limits};
     attester_counts *counts = calloc(1, sizeof *counts);
     if (!counts || masque_token_attester_new(&counts->attester, &options, &runtime) != 0) {
         free(counts);
@@ -65,19 +69,21 @@ static attester_counts *counts_new(const attester_settings *settings) {
     counts->users = 1;
     counts->tokens_per_account = settings->tokens_per_account;
     counts->period_ms = settings->period_ms;
+    counts->limits = all->limits;
     pthread_mutex_init(&counts->lock, NULL);
     return counts;
 }
 
 /* The main thread's: those of OLD, when nothing changed, or new ones. */
-static attester_counts *counts_of(attester_context *old, const attester_settings *settings) {
+static attester_counts *counts_of(attester_context *old, const mqd_settings *all) {
+    const attester_settings *settings = &all->attester;
     attester_counts *counts = old ? old->counts : NULL;
     if (counts && counts->tokens_per_account == settings->tokens_per_account &&
-        counts->period_ms == settings->period_ms) {
+        counts->period_ms == settings->period_ms && memcmp(&counts->limits, &all->limits, sizeof all->limits) == 0) {
         counts->users++;
         return counts;
     }
-    return counts_new(settings);
+    return counts_new(all);
 }
 
 static void counts_release(attester_counts *counts) {
@@ -100,10 +106,11 @@ static void context_free(void *context) {
     free(attester);
 }
 
-static attester_context *context_new(const attester_settings *settings, attester_context *old, mqd_message *message) {
+static attester_context *context_new(const mqd_settings *all, attester_context *old, mqd_message *message) {
+    const attester_settings *settings = &all->attester;
     mqd_message why;
     attester_context *context = calloc(1, sizeof *context);
-    if (!context || !(context->counts = counts_of(old, settings))) {
+    if (!context || !(context->counts = counts_of(old, all))) {
         free(context);
         say(message, "out of memory");
         return NULL;
@@ -124,8 +131,18 @@ static attester_context *context_new(const attester_settings *settings, attester
 
 /* --- the issuer --------------------------------------------------------------------------------------------------- */
 
-static bool ask_issuer(const attester_context *context, const char *url, const http_request *request,
-                       const char *accept, http_result *result) {
+/* A line when it begins to fail, and one when that is over. WHY: NULL, it answered. */
+static void note_issuer(attester_context *context, const char *why) {
+    bool before = atomic_exchange(&context->failing, why != NULL);
+    if (why && !before) {
+        log_line(&context->log, MASQUE_LOG_WARNING, "issuer", "nobody gets tokens: %s", why);
+    } else if (!why && before) {
+        log_line(&context->log, MASQUE_LOG_INFO, "issuer", "it answers again");
+    }
+}
+
+static bool ask_issuer(attester_context *context, const char *url, const http_request *request, const char *accept,
+                       http_result *result) {
     mqd_message why;
     const http_call call = {.url = url,
                             .ca_file = context->issuer_ca,
@@ -137,17 +154,17 @@ static bool ask_issuer(const attester_context *context, const char *url, const h
                             .length = request ? request->length : 0,
                             .answer_max = request ? MASQUE_TOKEN_BODY_MAX : DIRECTORY_MAX,
                             .timeout_s = ISSUER_TIMEOUT_S};
-    if (!http_client_call(&call, result, &why)) {
-        log_line(&context->log, MASQUE_LOG_WARNING, "issuer", "%s", why.text);
-        return false;
+    bool answered = http_client_call(&call, result, &why);
+    if (!answered) {
+        note_issuer(context, why.text);
     }
-    return true;
+    return answered;
 }
 
 /* False: it can't be had. */
 static bool fetch_directory(attester_context *context, token_directory *directory) {
     char url[2048];
-    mqd_message why;
+    mqd_message why, line;
     http_result result;
     directory_location(context->issuer, url, sizeof url);
     if (!ask_issuer(context, url, NULL, MASQUE_TOKEN_DIRECTORY_TYPE, &result)) {
@@ -159,7 +176,8 @@ static bool fetch_directory(attester_context *context, token_directory *director
     }
     good = good && directory_read(directory, (const char *)result.body, result.length, &why);
     if (!good) {
-        log_line(&context->log, MASQUE_LOG_WARNING, "issuer", "no directory at %.200s: %s", url, why.text);
+        say(&line, "no directory at %.200s: %.250s", url, why.text);
+        note_issuer(context, line.text);
     } else {
         context->until = time(NULL) + (time_t)directory_age(result.cache_control);
     }
@@ -201,21 +219,55 @@ static void answer_directory(attester_context *context, http_answer *answer) {
     }
 }
 
-/* Who asks: 0, or the status: nobody that is known, or too many ask at a time. */
+/* --- who asks ----------------------------------------------------------------------------------------------------- */
+
+/* What was right lately is known at once; anything else takes a processor for a while. */
+static bool check_password(attester_context *context, const account_credential *who, bool *busy) {
+    if (accounts_remember(context->accounts, who)) {
+        return true;
+    }
+    *busy = atomic_fetch_add(&context->checks, 1) >= CHECKS_MAX;
+    bool right = !*busy && accounts_check(context->accounts, who);
+    atomic_fetch_sub(&context->checks, 1);
+    return right;
+}
+
+/* 0, or the status: nobody that is known, or too many ask at a time. One that guesses hears nothing but 401. */
+static unsigned judge_password(attester_context *context, const http_request *request, const account_credential *who) {
+    attester_counts *counts = context->counts;
+    bool busy = false;
+    pthread_mutex_lock(&counts->lock);
+    int refused = masque_token_attester_check(counts->attester, &request->client);
+    pthread_mutex_unlock(&counts->lock);
+    if (refused) {
+        return refused == MASQUE_ERR_AUTH_FAILURES ? 401 : 503;
+    }
+    bool right = check_password(context, who, &busy);
+    pthread_mutex_lock(&counts->lock);
+    bool penalty = masque_token_attester_checked(counts->attester, &request->client, right || busy);
+    pthread_mutex_unlock(&counts->lock);
+    if (penalty) {
+        char client[MASQUE_ADDRESS_TEXT_MAX];
+        masque_address address = request->client;
+        address.port = 0;
+        masque_address_format(&address, client, sizeof client);
+        log_line(&context->log, MASQUE_LOG_WARNING, "authentication-penalty",
+                 "attester: too many wrong passwords from %s", client);
+    }
+    return busy ? 503 : right ? 0 : 401;
+}
+
 static unsigned authenticate(attester_context *context, const http_request *request, account_credential *who) {
     const char *value = request->authorization;
     if (!value || strncasecmp(value, "basic ", 6) != 0) {
         return 401;
     }
     value += 6 + strspn(value + 6, " ");
-    if (!account_credential_read(who, value, strlen(value))) {
-        return 401;
-    }
-    bool busy = atomic_fetch_add(&context->checks, 1) >= CHECKS_MAX;
-    bool known = !busy && accounts_check(context->accounts, who->name, who->password);
-    atomic_fetch_sub(&context->checks, 1);
-    return busy ? 503 : known ? 0 : 401;
+    return account_credential_read(who, context->accounts, value, strlen(value)) ? judge_password(context, request, who)
+                                                                                 : 401;
 }
+
+/* --- tokens ------------------------------------------------------------------------------------------------------- */
 
 static bool take_tokens(attester_counts *counts, const char *name, size_t count) {
     pthread_mutex_lock(&counts->lock);
@@ -247,7 +299,16 @@ static bool forward(attester_context *context, const http_request *request, http
         return false;
     }
     bool good = result.status == 200 && strcasecmp(result.content_type, accept) == 0 && result.body;
-    answer->status = good ? 200 : result.status == 400 || result.status == 422 ? (unsigned)result.status : 502;
+    bool refused = result.status == 400 || result.status == 422; /* what the client sent */
+    if (good) {
+        note_issuer(context, NULL);
+    } else if (!refused) {
+        mqd_message why;
+        say(&why, "%.200s answers with status %ld%s", url, result.status,
+            result.status == 200 ? " and something else than tokens" : "");
+        note_issuer(context, why.text);
+    }
+    answer->status = good ? 200 : refused ? (unsigned)result.status : 502;
     if (good) {
         answer->content_type = accept;
         answer->body = result.body;
@@ -292,7 +353,7 @@ static void handle(void *context, const http_request *request, http_answer *answ
 }
 
 bool attester_role_serve(token_role *role, const mqd_settings *settings, const log_options *log, mqd_message *message) {
-    attester_context *context = context_new(&settings->attester, role->context, message);
+    attester_context *context = context_new(settings, role->context, message);
     if (!context) {
         return false;
     }
@@ -301,7 +362,7 @@ bool attester_role_serve(token_role *role, const mqd_settings *settings, const l
 }
 
 bool attester_role_check(const mqd_settings *settings, mqd_message *message) {
-    attester_context *context = context_new(&settings->attester, NULL, message);
+    attester_context *context = context_new(settings, NULL, message);
     if (context) {
         context_free(context);
     }

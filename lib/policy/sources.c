@@ -49,6 +49,12 @@ static mq_source *find(mq_sources *sources, const uint64_t key[2]) {
     return source;
 }
 
+mq_source *mq_sources_find(mq_sources *sources, const masque_address *client) {
+    uint64_t key[2];
+    key_of(client, key);
+    return find(sources, key);
+}
+
 static void forget(mq_sources *sources, mq_source *source) {
     mq_source **at = chain_of(sources, source->key);
     while (*at != source) {

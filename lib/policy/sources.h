@@ -45,6 +45,9 @@ void mq_sources_free(mq_sources *sources);
 mq_source *mq_sources_enter(mq_sources *sources, const masque_address *client, const masque_limits *limits, int *error);
 void mq_source_leave(mq_sources *sources, mq_source *source);
 
+/* CLIENT's entry, or NULL. */
+mq_source *mq_sources_find(mq_sources *sources, const masque_address *client);
+
 bool mq_source_may_request(mq_source *source, const masque_limits *limits, masque_time now);
 
 /* True while a penalty lasts. */

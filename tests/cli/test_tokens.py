@@ -1,6 +1,7 @@
 """Privacy Pass from account to tunnel: keys, issuer, attester, wallet and proxy as real processes; tokens in every
 spelling; restarts, kills and a full disk; what each role refuses."""
 import base64
+import http.client
 import json
 import os
 import signal
@@ -247,12 +248,51 @@ def test_allowance(t):
     d = Deployment(t, allowance=5)
     same(d.get(count=3).status, 0, "three of five")
     got = d.get(count=3)
-    same((got.status, "no tokens left" in got.err), (4, True), f"six of five: {got.err}")
+    same((got.status, "fewer tokens left" in got.err), (4, True), f"six of five: {got.err}")
     same(d.get(count=2).status, 0, "the last two")
     same(d.get(count=1, user="bob").status, 0, "another account")
     for user, password in (("alice", "wrong"), ("nobody", PASSWORD), ("alice", "")):
         got = d.get(user=user, password=password)
         same((got.status, "answered 401" in got.err), (4, True), f"{user} with a wrong password: {got.err}")
+
+
+def token_request(t, d, password, source="127.0.0.1"):
+    """The status that one more request for a token gets; of a body that is none, so 400 for whom is known."""
+    connection = http.client.HTTPSConnection("localhost", d.attester.port, timeout=30, source_address=(source, 0),
+                                             context=ssl.create_default_context(cafile=t.pki.ca))
+    name = base64.b64encode(f"alice:{password}".encode()).decode()
+    connection.request("POST", "/token-request", b"", {"Content-Type": REQUEST, "Authorization": "Basic " + name})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_guesses(t):
+    """Whoever guesses at the attester is denied for a while, also what would be right; nobody else is."""
+    d = Deployment(t, attester={"limits": {"auth-failures": 3, "penalty-first-ms": 86400000,
+                                           "penalty-last-ms": 86400000}})
+    same([token_request(t, d, PASSWORD) for _ in range(5)], 5 * [400], "who is known")
+    same([token_request(t, d, guess, "127.0.0.2") for guess in ("a", "b", "c")], 3 * [401], "guesses")
+    same(token_request(t, d, PASSWORD, "127.0.0.2"), 401, "the right one behind them")
+    same(token_request(t, d, PASSWORD, "127.0.0.3"), 400, "from elsewhere")
+    d.attester.await_log(r"authentication-penalty.*127\.0\.0\.2")
+    check("alice" not in d.attester.log(), f"the log: {d.attester.log()}")
+    same(d.attester.reload()[0], "reload", "a reload")
+    same(token_request(t, d, PASSWORD, "127.0.0.2"), 401, "after a reload")
+
+
+def test_guesses_hold_up_nobody(t):
+    """Of one source only few passwords are checked at a time, so that others get their turn."""
+    d = Deployment(t, attester={"limits": {"auth-failures": 1000}})
+    guesses = []
+    threads = [threading.Thread(target=lambda: guesses.append(token_request(t, d, "wrong", "127.0.0.2")))
+               for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    same([token_request(t, d, PASSWORD) for _ in range(5)], 5 * [400], "who is known, between guesses")
+    for thread in threads:
+        thread.join()
+    check(401 in guesses and set(guesses) <= {401, 503}, f"the guesses: {guesses}")
 
 
 def test_issuer_signs_for_attesters_alone(t):
@@ -278,6 +318,7 @@ def test_what_roles_refuse(t):
         (DIRECTORY, b"x", {}, 405, 405),
         ("/token-request", b"", {"Content-Type": REQUEST}, 400, 400),
         ("/token-request", bytes(51), {"Content-Type": REQUEST}, 422, 400),
+        ("/token-request", bytes(51), {"Content-Type": REQUEST + "; x=y"}, 422, 400),
         ("/token-request", bytes([0, 2, 0]) + bytes(256), {"Content-Type": "text/plain"}, 415, 400),
         ("/token-request", bytes(30000), {"Content-Type": REQUEST}, 413, 413),
     ]
@@ -299,8 +340,12 @@ def test_issuer_down(t):
     d.issuer.wait()
     got = d.get(count=1)
     same((got.status, "answered 502" in got.err), (4, True), f"while it is not: {got.err}")
+    same(d.get(count=1).status, 4, "and still not")
     d.issuer = d.role(issuer=d.issuer_settings)
+    d.attester.await_log("nobody gets tokens")
     same(d.get(count=1).status, 0, "again")
+    d.attester.await_log("it answers again")
+    same(d.attester.log().count("nobody gets tokens"), 1, "lines of a failing issuer")
     same(d.get(count=1).status, 4, "the third of two")
 
 

@@ -10,6 +10,7 @@
 typedef struct world {
     masque_unix_time now;
     unit_memory memory;
+    unit_random random;
     masque_token_attester *attester;
 } world;
 
@@ -21,7 +22,8 @@ static masque_unix_time clock_of(void *context) {
 static void open_world(world *w, uint64_t tokens, size_t accounts) {
     *w = (world){.now = 1800000000};
     unit_memory_init(&w->memory);
-    const masque_runtime runtime = {.allocator = w->memory.allocator};
+    const masque_runtime runtime = {
+        .allocator = w->memory.allocator, .random = unit_random_source, .context = &w->random};
     const masque_token_attester_options options = {
         .tokens_per_account = tokens, .period = 3600, .accounts_max = accounts, .clock = clock_of, .context = w};
     assert_int_equal(masque_token_attester_new(&w->attester, &options, &runtime), 0);
@@ -101,12 +103,62 @@ static void test_without_memory(void **state) {
     close_world(&w);
 }
 
+static int check(world *w, const char *client) {
+    const masque_address address = unit_address(client, 1234);
+    return masque_token_attester_check(w->attester, &address);
+}
+
+static bool checked(world *w, const char *client, bool right) {
+    const masque_address address = unit_address(client, 4321);
+    return masque_token_attester_checked(w->attester, &address, right);
+}
+
+static void test_guesses(void **state) {
+    world w;
+    masque_limits limits;
+    (void)state;
+    open_world(&w, 10, 100);
+    masque_limits_init(&limits);
+    for (uint64_t i = 1; i <= limits.auth_failures_max; i++) {
+        assert_int_equal(check(&w, "192.0.2.1"), 0);
+        assert_int_equal(checked(&w, "192.0.2.1", false), i == limits.auth_failures_max);
+    }
+    assert_int_equal(check(&w, "192.0.2.1"), MASQUE_ERR_AUTH_FAILURES);
+    assert_int_equal(check(&w, "::ffff:192.0.2.1"), MASQUE_ERR_AUTH_FAILURES);
+    assert_int_equal(check(&w, "192.0.2.2"), 0);
+    assert_false(checked(&w, "192.0.2.2", true));
+    w.now += (masque_unix_time)(limits.penalty_first_ms / 1000);
+    assert_int_equal(check(&w, "192.0.2.1"), 0);
+    assert_false(checked(&w, "192.0.2.1", true));
+    close_world(&w);
+}
+
+/* Of one source, which is a whole /64, only so many are checked at a time. */
+static void test_checks_at_once(void **state) {
+    world w;
+    (void)state;
+    open_world(&w, 10, 100);
+    assert_int_equal(check(&w, "2001:db8::1"), 0);
+    assert_int_equal(check(&w, "2001:db8::2"), 0);
+    assert_int_equal(check(&w, "2001:db8::3"), MASQUE_ERR_OVERLOAD);
+    assert_int_equal(check(&w, "2001:db8:0:1::1"), 0);
+    assert_false(checked(&w, "2001:db8::1", true));
+    assert_int_equal(check(&w, "2001:db8::3"), 0);
+    assert_false(checked(&w, "2001:db8::2", true));
+    assert_false(checked(&w, "2001:db8::3", false));
+    assert_false(checked(&w, "2001:db8:0:1::1", true));
+    /* One that was never begun. */
+    assert_false(checked(&w, "192.0.2.9", false));
+    w.memory.calls = 0;
+    w.memory.left = 0;
+    assert_int_equal(check(&w, "192.0.2.9"), MASQUE_ERR_NO_MEMORY);
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_periods),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_periods), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_without_memory), cmocka_unit_test(test_guesses), cmocka_unit_test(test_checks_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

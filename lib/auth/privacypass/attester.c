@@ -1,10 +1,12 @@
-/* auth/privacypass/attester.c: counts tokens by account (masqueproxy/token_attester.h). */
+/* auth/privacypass/attester.c: counts tokens by account, and guesses by source (masqueproxy/token_attester.h). */
 #include <masqueproxy/token_attester.h>
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "crypto/digest.h"
+#include "policy/address_class.h"
+#include "policy/sources.h"
 
 #define ID_LENGTH 16u
 #define CAPACITY_MIN 64u
@@ -22,13 +24,16 @@ struct masque_token_attester {
     account *accounts;       /* open addressing, at most half full */
     size_t count;
     size_t capacity;
+    masque_limits limits;
+    mq_sources sources; /* a check under way is a connection */
 };
 
 int masque_token_attester_new(masque_token_attester **out, const masque_token_attester_options *options,
                               const masque_runtime *runtime) {
     masque_allocator allocator;
+    uint64_t seed;
     *out = NULL;
-    if (options->period == 0 || !options->clock || options->accounts_max == 0) {
+    if (options->period == 0 || !options->clock || options->accounts_max == 0 || !runtime->random) {
         return MASQUE_ERR_INVALID;
     }
     mq_allocator_init(&allocator, &runtime->allocator);
@@ -38,6 +43,18 @@ int masque_token_attester_new(masque_token_attester **out, const masque_token_at
     }
     attester->allocator = allocator;
     attester->options = *options;
+    attester->options.limits = NULL;
+    if (options->limits) {
+        attester->limits = *options->limits;
+    } else {
+        masque_limits_init(&attester->limits);
+    }
+    attester->limits.connections_per_source_max = MASQUE_CHECKS_PER_SOURCE;
+    runtime->random(runtime->context, (uint8_t *)&seed, sizeof seed);
+    if (mq_sources_init(&attester->sources, &attester->allocator, seed) != 0) {
+        mq_free(&allocator, attester);
+        return MASQUE_ERR_NO_MEMORY;
+    }
     *out = attester;
     return 0;
 }
@@ -52,6 +69,7 @@ void masque_token_attester_free(masque_token_attester *attester) {
     if (attester) {
         const masque_allocator allocator = attester->allocator;
         forget_all(attester);
+        mq_sources_free(&attester->sources);
         mq_free(&allocator, attester);
     }
 }
@@ -122,4 +140,32 @@ void masque_token_attester_give_back(masque_token_attester *attester, const char
     if (one && one->used) {
         one->count -= count < one->count ? count : one->count;
     }
+}
+
+static masque_time now_of(const masque_token_attester *attester) {
+    return (masque_time)attester->options.clock(attester->options.context) * MASQUE_SECOND;
+}
+
+int masque_token_attester_check(masque_token_attester *attester, const masque_address *client) {
+    int error = 0;
+    const masque_address address = mq_address_canonical(client);
+    mq_source *source = mq_sources_enter(&attester->sources, &address, &attester->limits, &error);
+    if (!source) {
+        return error;
+    }
+    if (mq_source_is_penalised(source, now_of(attester))) {
+        mq_source_leave(&attester->sources, source);
+        return MASQUE_ERR_AUTH_FAILURES;
+    }
+    return 0;
+}
+
+bool masque_token_attester_checked(masque_token_attester *attester, const masque_address *client, bool right) {
+    const masque_address address = mq_address_canonical(client);
+    mq_source *source = mq_sources_find(&attester->sources, &address);
+    bool penalty = source && !right && mq_source_failed(source, &attester->limits, now_of(attester));
+    if (source && source->connections > 0) {
+        mq_source_leave(&attester->sources, source);
+    }
+    return penalty;
 }

@@ -44,7 +44,7 @@ class Keys:
 
 
 class Deployment:
-    def __init__(self, t, allowance=1000, issuer=None):
+    def __init__(self, t, allowance=1000, issuer=None, attester=None):
         self.t, self.keys = t, Keys(t)
         self.wallet, self.count = os.path.join(t.folder, "wallet"), 0
         role, key = t.pki.issue("role", "serverAuth,clientAuth")
@@ -56,7 +56,7 @@ class Deployment:
         self.attester_settings = {"listen": [{"address": f"127.0.0.1:{t.free_port()}"}], "certificate": role,
                                   "private-key": key, "issuer": f"https://localhost:{self.issuer.port}",
                                   "issuer-ca": t.pki.ca, "basic": {"file": users}, "tokens-per-account": allowance}
-        self.attester = self.role(attester=self.attester_settings)
+        self.attester = self.role(attester=self.attester_settings, **(attester or {}))
 
     def role(self, **settings):
         return self.t.proxy(listen=None, tls=None, auth=None, targets=None, workers=None, **settings)
