@@ -31,6 +31,17 @@ typedef struct masque_peer {
     uint8_t key_hash[32]; /* SHA-256 of its SubjectPublicKeyInfo */
 } masque_peer;
 
+/* Whom a method found the client to be. */
+#define MASQUE_IDENTITY_MAX 255
+#define MASQUE_IDENTITY_MARK_LENGTH 16
+typedef struct masque_identity {
+    /* For quotas (quota.h), e.g. an account; "": nobody in particular. Nothing keeps it longer than the request. */
+    char name[MASQUE_IDENTITY_MAX + 1];
+    /* Of the very credential, e.g. of an account's present password: what method's `still` is asked with when the
+       configuration has changed. A hash, as tunnels keep it. */
+    uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH];
+} masque_identity;
+
 /* What a method may look at. All pointers are valid during the call only. */
 typedef struct masque_auth_request {
     masque_tunnel_id tunnel;      /* for masque_authorized() */
@@ -44,6 +55,7 @@ typedef struct masque_auth_request {
     size_t scheme_length;
     const char *credential;
     size_t credential_length;
+    masque_identity *identity; /* empty; for masque_auth_identify() */
 } masque_auth_request;
 
 /*
@@ -62,6 +74,9 @@ typedef struct masque_auth_method {
        at TEXT; returns its length, or 0: nothing, or it does not fit. For masque_config_set_challenge(). May be NULL.
      */
     size_t (*challenge)(void *context, char *text, size_t size);
+    /* Is MARK, that of somebody whom the method of this name allowed in an earlier configuration, one whom it would
+       still allow? For masque_config_set_revocation(). NULL: yes. */
+    bool (*still)(void *context, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]);
     /* Called once when the last user of the configuration is gone. May be NULL. */
     void (*release)(void *context);
     void *context;
@@ -69,6 +84,10 @@ typedef struct masque_auth_method {
 
 /* Is the request's scheme SCHEME? Compared without case (RFC 9110 11.1). For methods. */
 MASQUE_EXTERN bool masque_auth_is_scheme(const masque_auth_request *request, const char *scheme);
+
+/* For methods, in `check`: says who REQUEST's client is, should it be allowed; also when the verdict is PENDING, unless
+   masque_authorized_as() knows better. A NAME longer than MASQUE_IDENTITY_MAX is cut. MARK may be NULL. */
+MASQUE_EXTERN void masque_auth_identify(const masque_auth_request *request, const char *name, const uint8_t *mark);
 
 /* The longest pre-shared key, in bytes. */
 #define MASQUE_PRESHARED_KEY_MAX 256

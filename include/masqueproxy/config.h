@@ -113,6 +113,11 @@ MASQUE_EXTERN int masque_config_set_client_identity(masque_config *config, const
    unless told it gets the 403 of a wrong credential. */
 MASQUE_EXTERN int masque_config_set_challenge(masque_config *config, bool on);
 
+/* ON: an engine that gets this configuration by masque_engine_set_config() ends, with a reset, tunnels of whoever it
+   would allow no longer: whose method, key, account or issuer is gone, or whose certificate no rule names any more; of
+   all certificates, when CA or CRL are others. Unless told they go on. */
+MASQUE_EXTERN int masque_config_set_revocation(masque_config *config, bool on);
+
 /* Adds a rule; the order among allow rules, and among deny rules, is free.
    MASQUE_ERR_INVALID: a prefix with host bits or a wrong length or range. */
 MASQUE_EXTERN int masque_config_add_target_rule(masque_config *config, const masque_target_rule *rule);

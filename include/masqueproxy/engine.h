@@ -176,6 +176,10 @@ MASQUE_EXTERN int masque_dialed(masque_engine *engine, masque_attempt_id attempt
 MASQUE_EXTERN int masque_authorized(masque_engine *engine, masque_tunnel_id tunnel, masque_verdict verdict,
                                     masque_time now);
 
+/* The same, with IDENTITY in place of what the method said when it was asked; for ALLOW. NULL: that stays. */
+MASQUE_EXTERN int masque_authorized_as(masque_engine *engine, masque_tunnel_id tunnel, masque_verdict verdict,
+                                       const masque_identity *identity, masque_time now);
+
 /* --- tunnels ------------------------------------------------------------------ */
 
 /* Memory to read the target's bytes into: fills at most COUNT pieces and returns
@@ -312,6 +316,9 @@ typedef struct masque_stats {
     uint64_t requests_total;
     uint64_t requests_200, requests_400, requests_403, requests_405, requests_407, requests_431, requests_5xx;
     uint64_t auth_failures;
+    uint64_t quota_refusals; /* of requests beyond an identity's quota, among requests_5xx */
+    uint64_t quota_ends;     /* tunnels that ended as the bytes of an hour were used up */
+    uint64_t revoked;        /* tunnels that ended by masque_config_set_revocation() */
     uint64_t tunnels_total;  /* answered with success */
     uint64_t tunnels_active; /* requests and tunnels that live */
     uint64_t bytes_sent;     /* to targets */

@@ -70,6 +70,8 @@ extern "C" {
     X(penalty_last_ms, "penalty-last-ms", 900000, 0, 86400000)                                                         \
     /* Sources remembered at once. */                                                                                  \
     X(sources_max, "sources", 65536, 16, 16777216)                                                                     \
+    /* Identities whose quotas are counted at once; 128 bytes each, once a quota is set (quota.h). */                  \
+    X(quota_identities_max, "quota-identities", 16384, 16, 16777216)                                                   \
     /* Addresses of one name that are tried. */                                                                        \
     X(addresses_per_name_max, "addresses-per-name", 16, 1, 64)                                                         \
     /* TLS handshake; a request head, from its first byte; no tunnel and nothing to do. */                             \

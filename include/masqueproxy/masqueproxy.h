@@ -24,7 +24,7 @@
  *   auth.h     authentication methods                       policy.h   allowed targets
  *   config.h   configuration                                engine.h   the proxy
  *   quic.h     UDP packets for HTTP/3                       client.h   the client of a proxy
- *   base64.h   Base64
+ *   base64.h   Base64                                       quota.h    what identities may use
  *   privacy_pass.h  Privacy Pass tokens, their origin       version.h  versions
  *   token_issuer.h  their issuer                            token_client.h  who gets them
  *   token_attester.h  who vouches for accounts
@@ -42,6 +42,7 @@
 #include <masqueproxy/policy.h>
 #include <masqueproxy/privacy_pass.h>
 #include <masqueproxy/quic.h>
+#include <masqueproxy/quota.h>
 #include <masqueproxy/token_attester.h>
 #include <masqueproxy/token_client.h>
 #include <masqueproxy/token_issuer.h>

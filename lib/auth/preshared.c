@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "crypto/digest.h"
+
 void mq_preshared_init(mq_preshared *preshared, const masque_allocator *allocator,
                        const uint8_t hmac_key[MQ_SECRET_DIGEST_LENGTH]) {
     *preshared = (mq_preshared){.allocator = allocator};
@@ -39,6 +41,16 @@ static bool has_name(const mq_preshared *preshared, const char *name) {
     return false;
 }
 
+/* The same in every configuration that has the key by this name. */
+static int mark_of(mq_preshared_key *slot, const char *key, size_t length) {
+    uint8_t digest[MQ_SHA256_LENGTH];
+    const mq_piece pieces[] = {{slot->name, strlen(slot->name) + 1}, {key, length}};
+    int error = mq_sha256(digest, pieces, 2);
+    memcpy(slot->mark, digest, sizeof slot->mark);
+    mq_wipe(digest, sizeof digest);
+    return error;
+}
+
 int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key, size_t length) {
     size_t name_length = strlen(name);
     if (name_length == 0 || name_length > MASQUE_PRESHARED_NAME_MAX || has_name(preshared, name) ||
@@ -57,8 +69,9 @@ int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key,
         return error;
     }
     memcpy(slot->name, name, name_length + 1);
-    preshared->count++;
-    return 0;
+    error = mark_of(slot, key, length);
+    preshared->count += error ? 0 : 1;
+    return error;
 }
 
 masque_verdict mq_preshared_check(void *context, const masque_auth_request *request) {
@@ -73,9 +86,25 @@ masque_verdict mq_preshared_check(void *context, const masque_auth_request *requ
     if (mq_secret_digest(digest, preshared->hmac_key, request->credential, request->credential_length)) {
         return MASQUE_AUTH_UNAVAILABLE;
     }
-    unsigned fitting = 0;
+    size_t fitting = 0; /* a place, from 1 */
     for (size_t i = 0; i < preshared->count; i++) {
-        fitting |= mq_secret_same(digest, preshared->keys[i].digest, sizeof digest);
+        size_t same = mq_secret_same(digest, preshared->keys[i].digest, sizeof digest);
+        fitting |= (i + 1) & (0 - same);
     }
-    return fitting ? MASQUE_AUTH_ALLOW : MASQUE_AUTH_DENY;
+    if (fitting == 0) {
+        return MASQUE_AUTH_DENY;
+    }
+    const mq_preshared_key *key = &preshared->keys[fitting - 1];
+    masque_auth_identify(request, key->name, key->mark);
+    return MASQUE_AUTH_ALLOW;
+}
+
+bool mq_preshared_still(void *context, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    const mq_preshared *preshared = context;
+    for (size_t i = 0; i < preshared->count; i++) {
+        if (memcmp(preshared->keys[i].mark, mark, MASQUE_IDENTITY_MARK_LENGTH) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

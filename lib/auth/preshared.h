@@ -13,6 +13,7 @@
 typedef struct mq_preshared_key {
     char name[MASQUE_PRESHARED_NAME_MAX + 1];
     uint8_t digest[MQ_SECRET_DIGEST_LENGTH];
+    uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH];
 } mq_preshared_key;
 
 typedef struct mq_preshared {
@@ -34,5 +35,7 @@ int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key,
 /* The `check` of a masque_auth_method whose context is a mq_preshared. Compares
    with every key, whether or not one fitted. */
 masque_verdict mq_preshared_check(void *context, const masque_auth_request *request);
+/* Its `still`. */
+bool mq_preshared_still(void *context, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]);
 
 #endif

@@ -1,5 +1,7 @@
-/* auth/scheme.c: names of authentication schemes (auth.h). */
+/* auth/scheme.c: what methods are helped with: names of schemes, and identities (auth.h). */
 #include <masqueproxy/auth.h>
+
+#include <string.h>
 
 #include "base/ascii.h"
 
@@ -9,4 +11,17 @@ bool masque_auth_is_scheme(const masque_auth_request *request, const char *schem
         i++;
     }
     return i == request->scheme_length && scheme[i] == 0;
+}
+
+void masque_auth_identify(const masque_auth_request *request, const char *name, const uint8_t *mark) {
+    masque_identity *identity = request->identity;
+    size_t length = strnlen(name, MASQUE_IDENTITY_MAX);
+    if (!identity) {
+        return; /* who asks doesn't want to know */
+    }
+    *identity = (masque_identity){.name = ""};
+    memcpy(identity->name, name, length);
+    if (mark) {
+        memcpy(identity->mark, mark, sizeof identity->mark);
+    }
 }

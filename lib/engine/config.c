@@ -41,6 +41,8 @@ void masque_config_release(masque_config *config) {
     mq_credentials_free(&config->credentials, &allocator);
     mq_certificates_free(&config->certificates, &allocator);
     mq_targets_free(&config->targets);
+    mq_quotas_free(&config->quotas, &allocator);
+    mq_quota_counts_release(config->quota_counts);
     mq_wipe(config->quic_secrets, sizeof config->quic_secrets);
     mq_free(&allocator, config);
 }
@@ -259,7 +261,10 @@ int masque_config_add_preshared(masque_config *config, const char *name, const c
         return MASQUE_ERR_STATE;
     }
     if (config->preshared.count == 0) {
-        masque_auth_method method = {.name = "preshared", .check = mq_preshared_check, .context = &config->preshared};
+        const masque_auth_method method = {.name = "preshared",
+                                           .check = mq_preshared_check,
+                                           .still = mq_preshared_still,
+                                           .context = &config->preshared};
         int error = append_method(config, &method);
         if (!error) {
             error = mq_preshared_add(&config->preshared, name, key, length);
@@ -285,6 +290,27 @@ int masque_config_set_challenge(masque_config *config, bool on) {
         return MASQUE_ERR_STATE;
     }
     config->challenges = on;
+    return 0;
+}
+
+int masque_config_set_revocation(masque_config *config, bool on) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    config->revokes = on;
+    return 0;
+}
+
+int masque_config_add_quota(masque_config *config, const masque_quota *quota) {
+    return config->sealed ? MASQUE_ERR_STATE : mq_quotas_add(&config->quotas, &config->runtime.allocator, quota);
+}
+
+int masque_config_continue(masque_config *config, const masque_config *before) {
+    if (config->sealed) {
+        return MASQUE_ERR_STATE;
+    }
+    mq_quota_counts_release(config->quota_counts);
+    config->quota_counts = before && before->quota_counts ? mq_quota_counts_retain(before->quota_counts) : NULL;
     return 0;
 }
 
@@ -320,6 +346,10 @@ int masque_config_seal(masque_config *config) {
     if (!error && config->quic_secret_count == 0) {
         error = mq_secret_digest(config->quic_secrets[0].key, credentials->ticket_keys[0], label, sizeof label - 1);
         config->quic_secret_count = error ? 0 : 1;
+    }
+    if (!error && config->quotas.count > 0 && !config->quota_counts) {
+        config->quota_counts = mq_quota_counts_new(&config->runtime.allocator, config->limits.quota_identities_max);
+        error = config->quota_counts ? 0 : MASQUE_ERR_NO_MEMORY;
     }
     config->sealed = error == 0;
     return error;

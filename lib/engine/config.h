@@ -10,6 +10,7 @@
 
 #include "auth/certificates.h"
 #include "auth/preshared.h"
+#include "auth/quota_counts.h"
 #include "crypto/tls_context.h"
 #include "policy/targets.h"
 #include "transport/connection_id.h"
@@ -33,7 +34,10 @@ struct masque_config {
     masque_congestion congestion;
     bool may_migrate;
     mq_uri_template udp_template;
-    bool challenges; /* 407 */
+    mq_quotas quotas;
+    mq_quota_counts *quota_counts; /* shared with configurations that this one continues; NULL: no quotas */
+    bool challenges;               /* 407 */
+    bool revokes;
     bool no_udp;
 };
 

@@ -4,6 +4,7 @@
  * else calls mq_dialing_begin(), and it is called only behind MASQUE_AUTH_ALLOW.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/engine.h"
@@ -52,7 +53,7 @@ static mq_timing measure(const mq_opening *opening, masque_time now) {
     masque_time in_phase = now - opening->phase_began;
     switch (opening->phase) {
     case MQ_PHASE_AUTH:
-        timing.auth = opening->auth_method ? in_phase : timing.auth;
+        timing.auth = opening->verdict_awaited ? in_phase : timing.auth;
         break;
     case MQ_PHASE_RESOLVE:
         timing.dns = opening->authority.name_length > 0 ? in_phase : timing.dns;
@@ -68,7 +69,8 @@ static mq_timing measure(const mq_opening *opening, masque_time now) {
 
 static void log_answer(const mq_tunnel *tunnel, mq_refusal refusal, unsigned status) {
     /* Who asks too often must not fill the log by it. */
-    masque_log_record record = {.level = refusal == MQ_REFUSAL_LIMIT ? MASQUE_LOG_DEBUG : MASQUE_LOG_INFO,
+    masque_log_record record = {.level = refusal == MQ_REFUSAL_LIMIT || refusal == MQ_REFUSAL_QUOTA ? MASQUE_LOG_DEBUG
+                                                                                                    : MASQUE_LOG_INFO,
                                 .event = "request",
                                 .conn = tunnel->conn->id,
                                 .tunnel = tunnel->id,
@@ -95,7 +97,7 @@ static void answer(mq_tunnel *tunnel, mq_refusal refusal, const challenges *aske
                                   .challenge_count = asked ? asked->count : 0,
                                   .timing = measure(tunnel->opening, engine->now)};
     unsigned status = mq_response_status(&response);
-    tunnel->opening->auth_method = NULL; /* no verdict is awaited any more */
+    tunnel->opening->verdict_awaited = false;
     assert(session);
     count_status(&engine->stats, status);
     log_answer(tunnel, refusal, status);
@@ -150,16 +152,8 @@ static void note_failure(mq_conn *conn) {
     }
 }
 
-/* By its certificate; one that was verified by another CA or CRL than the configuration has by now is none. */
-static const masque_peer *peer_of(const mq_tunnel *tunnel) {
-    const mq_conn *conn = tunnel->conn;
-    bool valid = conn->peer &&
-                 mq_credentials_same_clients(&conn->setup->config->credentials, &current_config(tunnel)->credentials);
-    return valid ? &conn->peer->told : NULL;
-}
-
 /* "Scheme rest": the scheme ends at the first space. */
-static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_text *text) {
+static masque_auth_request split_credential(mq_tunnel *tunnel, const mq_text *text) {
     const char *bytes = text->bytes ? text->bytes : "";
     const char *space = memchr(bytes, ' ', text->length);
     size_t scheme = space ? (size_t)(space - bytes) : text->length;
@@ -169,11 +163,21 @@ static masque_auth_request split_credential(const mq_tunnel *tunnel, const mq_te
     }
     return (masque_auth_request){.tunnel = tunnel->id,
                                  .client = &tunnel->conn->client,
-                                 .peer = peer_of(tunnel),
+                                 .peer = mq_admission_peer(tunnel),
                                  .scheme = bytes,
                                  .scheme_length = scheme,
                                  .credential = bytes + start,
-                                 .credential_length = text->length - start};
+                                 .credential_length = text->length - start,
+                                 .identity = &tunnel->opening->identity};
+}
+
+/* By the hash of its key, as a rule could name it. */
+static void identify_certificate(const masque_auth_request *request) {
+    char name[sizeof "sha256:" + 2 * sizeof request->peer->key_hash] = "sha256:";
+    for (size_t i = 0; i < sizeof request->peer->key_hash; i++) {
+        snprintf(name + 7 + 2 * i, 3, "%02x", request->peer->key_hash[i]);
+    }
+    masque_auth_identify(request, name, request->peer->key_hash);
 }
 
 static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *request) {
@@ -184,6 +188,8 @@ static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *
         return MASQUE_AUTH_DENY;
     }
     if (known && (!certificates->needed || config->method_count == 0)) {
+        identify_certificate(request);
+        tunnel->opening->auth_method = MQ_METHOD_CERTIFICATE;
         return MASQUE_AUTH_ALLOW;
     }
     for (size_t i = 0; i < config->method_count; i++) {
@@ -200,7 +206,11 @@ static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *
 static void judge(mq_tunnel *tunnel, masque_verdict verdict, bool counts) {
     switch (verdict) {
     case MASQUE_AUTH_ALLOW:
-        mq_dialing_begin(tunnel);
+        if (mq_admission_begin(tunnel, tunnel->opening->auth_method, &tunnel->opening->identity)) {
+            mq_dialing_begin(tunnel);
+        } else {
+            mq_door_answer(tunnel, MQ_REFUSAL_QUOTA);
+        }
         return;
     case MASQUE_AUTH_UNAVAILABLE:
         mq_door_answer(tunnel, MQ_REFUSAL_AUTH_UNAVAILABLE);
@@ -234,8 +244,7 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
     if (verdict == MASQUE_AUTH_PENDING) {
         masque_time limit = conn->setup->config->limits.auth_timeout_ms * MASQUE_MILLISECOND;
         mq_timer_set(&engine->timers, &tunnel->opening->timer, engine->now + limit);
-    } else {
-        tunnel->opening->auth_method = NULL;
+        tunnel->opening->verdict_awaited = true;
     }
     if (verdict == MASQUE_AUTH_DENY && text->length == 0 && current_config(tunnel)->challenges) {
         answer_challenge(tunnel);
@@ -248,12 +257,17 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
 /* Whoever asks and goes before the verdict has guessed for nothing else: the check is made all the same. */
 void mq_door_left(mq_tunnel *tunnel) {
     const mq_opening *opening = tunnel->opening;
-    if (opening && opening->phase == MQ_PHASE_AUTH && opening->auth_method) {
+    if (opening && opening->phase == MQ_PHASE_AUTH && opening->verdict_awaited) {
         note_failure(tunnel->conn);
     }
 }
 
 int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict verdict, masque_time now) {
+    return masque_authorized_as(engine, id, verdict, NULL, now);
+}
+
+int masque_authorized_as(masque_engine *engine, masque_tunnel_id id, masque_verdict verdict,
+                         const masque_identity *identity, masque_time now) {
     mq_tunnel *tunnel = mq_tunnel_find(engine, id);
     if (!tunnel) {
         return MASQUE_ERR_STALE;
@@ -270,9 +284,13 @@ int masque_authorized(masque_engine *engine, masque_tunnel_id id, masque_verdict
     if (mq_ready_has(&tunnel->ready, MASQUE_EVENT_AUTHORIZE)) {
         mq_ready_clear(&tunnel->ready, MASQUE_EVENT_AUTHORIZE);
     }
+    if (identity) {
+        opening->identity = *identity;
+        opening->identity.name[MASQUE_IDENTITY_MAX] = 0;
+    }
     mq_timer_set(&engine->timers, &opening->timer, MASQUE_NEVER);
     opening->auth_duration = now - opening->phase_began;
-    opening->auth_method = NULL;
+    opening->verdict_awaited = false;
     opening->phase_began = now;
     judge(tunnel, verdict, true);
     mq_conn_settle(conn);

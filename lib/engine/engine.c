@@ -90,6 +90,9 @@ int masque_engine_set_config(masque_engine *engine, masque_config *config) {
     mq_setup_release(engine, engine->setup);
     engine->setup = setup;
     engine->endpoint.self.server = config->server_number;
+    if (config->revokes) {
+        mq_engine_revoke(engine);
+    }
     return 0;
 }
 

@@ -3,8 +3,8 @@
  * other. engine.c: life, events, time. connection.c, input.c: a client's transport;
  * packets.c, quic_connection.c: the same over QUIC. client.c: connections of our own, and their
  * tunnels. reports.c: what sessions report.
- * tunnel.c: bytes between client and target; udp_tunnel.c: datagrams. door.c: request, authentication,
- * policy, answer. dialing.c: look-ups and attempts.
+ * admission.c: who was allowed a tunnel. tunnel.c: bytes between client and target; udp_tunnel.c: datagrams. door.c:
+ * request, authentication, policy, answer. dialing.c: look-ups and attempts.
  *
  * Who frees what: objects with a host's socket live until their END event is
  * taken (a connection: until its tunnels' is, too); everything else is freed where it ends. Session callbacks may end
@@ -24,6 +24,7 @@
 #include "base/slots.h"
 #include "base/timers.h"
 #include "crypto/peer.h"
+#include "engine/admission.h"
 #include "engine/config.h"
 #include "http/session.h"
 #include "policy/sources.h"
@@ -166,7 +167,9 @@ typedef struct mq_opening {
     struct mq_tunnel *tunnel;
     mq_phase phase;
     mq_authority authority;
-    const char *auth_method; /* PENDING: whose */
+    const char *auth_method; /* whose verdict it is; NULL: nobody's yet */
+    bool verdict_awaited;    /* it said PENDING */
+    masque_identity identity;
     mq_dial dial;
     bool dial_ready; /* `dial` is initialised */
     mq_timer timer;
@@ -197,11 +200,12 @@ typedef struct mq_tunnel {
     mq_link in_conn;
     mq_link starved;
     mq_ready ready;
-    mq_queue incoming;    /* bytes for the target */
-    mq_opening *opening;  /* NULL once answered */
-    struct mq_udp *udp;   /* NULL: it carries bytes */
-    bool asked;           /* of a client: the answer isn't here yet */
-    mq_answer answer;     /* of a client: until its event was taken */
+    mq_queue incoming;   /* bytes for the target */
+    mq_opening *opening; /* NULL once answered */
+    struct mq_udp *udp;  /* NULL: it carries bytes */
+    bool asked;          /* of a client: the answer isn't here yet */
+    mq_answer answer;    /* of a client: until its event was taken */
+    mq_admission admission;
     masque_time moved_at; /* bytes last went to the client, or to the target after the stream's end */
     bool client_finished; /* END_STREAM or close_notify came */
     bool finish_reported; /* TUNNEL_FINISH was queued */
@@ -336,6 +340,10 @@ bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_re
 void mq_door_answer(mq_tunnel *tunnel, mq_refusal refusal);
 /* TUNNEL goes, perhaps while its verdict is awaited: that counts as a failed authentication. */
 void mq_door_left(mq_tunnel *tunnel);
+
+/* --- admission.c, and see its header */
+/* Ends tunnels of whoever ENGINE's configuration would not allow any longer. */
+void mq_engine_revoke(masque_engine *engine);
 
 /* --- dialing.c */
 /* The request is allowed: looks up or dials. May answer (and free) at once. */

@@ -116,6 +116,7 @@ void mq_tunnel_del(mq_tunnel *tunnel) {
     masque_engine *engine = conn->engine;
     assert(!tunnel->stream.session);
     mq_door_left(tunnel);
+    mq_admission_end(tunnel);
     drop_opening(tunnel);
     mq_answer_free(&tunnel->answer);
     drop_queues(tunnel);
@@ -332,6 +333,7 @@ int masque_tunnel_pulled(masque_engine *engine, masque_tunnel_id id, size_t leng
     } else {
         report_finish(tunnel);
     }
+    mq_admission_use(tunnel, length);
     mq_conn_settle(conn);
     return 0;
 }
@@ -519,6 +521,7 @@ int masque_tunnel_commit(masque_engine *engine, masque_tunnel_id id, size_t leng
         mq_tunnel_end(tunnel, true);
     } else {
         tunnel->stream.session->ops->resume(tunnel->stream.session, &tunnel->stream);
+        mq_admission_use(tunnel, length);
     }
     mq_conn_settle(conn);
     return 0;

@@ -234,6 +234,7 @@ int masque_tunnel_pulled_datagrams(masque_engine *engine, masque_tunnel_id id, s
         return MASQUE_ERR_STALE;
     }
     masque_iovec payload;
+    size_t carried = 0;
     engine->now = now;
     mq_conn *conn = tunnel->conn;
     if (conn->session) {
@@ -242,6 +243,7 @@ int masque_tunnel_pulled_datagrams(masque_engine *engine, masque_tunnel_id id, s
     }
     for (size_t i = 0; i < count && mq_datagrams_list(&tunnel->incoming, &payload, 1) == 1; i++) {
         engine->stats.bytes_sent += payload.length;
+        carried += payload.length;
         engine->stats.datagrams_sent++;
         mq_datagrams_drop(&tunnel->incoming, &engine->pool);
     }
@@ -252,6 +254,7 @@ int masque_tunnel_pulled_datagrams(masque_engine *engine, masque_tunnel_id id, s
     } else {
         finish(tunnel);
     }
+    mq_admission_use(tunnel, carried);
     mq_conn_settle(conn);
     return 0;
 }
@@ -314,6 +317,7 @@ int masque_tunnel_datagrams(masque_engine *engine, masque_tunnel_id id, const vo
         left -= take;
     } while (left > 0);
     tunnel->stream.session->ops->resume(tunnel->stream.session, &tunnel->stream);
+    mq_admission_use(tunnel, length);
     mq_conn_settle(conn);
     return 0;
 }

@@ -31,6 +31,7 @@
     X(DIAL_FAILED, 502, "connection_terminated", NULL, NULL)                                                           \
     X(EXHAUSTED, 503, "connection_limit_reached", NULL, "no descriptor or port left")                                  \
     X(LIMIT, 503, "connection_limit_reached", NULL, NULL)                                                              \
+    X(QUOTA, 503, "connection_limit_reached", NULL, "quota")                                                           \
     X(DRAINING, 503, "connection_limit_reached", NULL, "draining")                                                     \
     X(AUTH_UNAVAILABLE, 503, "proxy_internal_error", NULL, "authentication unavailable")                               \
     X(INTERNAL, 503, "proxy_internal_error", NULL, NULL)

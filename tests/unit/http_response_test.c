@@ -56,6 +56,8 @@ static const refusal_row REFUSALS[] = {
      "masqueproxy; error=connection_limit_reached; details=\"no descriptor or port left\""},
     {"limit", MQ_REFUSAL_LIMIT, 503, "Service Unavailable", "connection_limit_reached",
      "masqueproxy; error=connection_limit_reached"},
+    {"quota", MQ_REFUSAL_QUOTA, 503, "Service Unavailable", "connection_limit_reached",
+     "masqueproxy; error=connection_limit_reached; details=\"quota\""},
     {"draining", MQ_REFUSAL_DRAINING, 503, "Service Unavailable", "connection_limit_reached",
      "masqueproxy; error=connection_limit_reached; details=\"draining\""},
     {"auth unavailable", MQ_REFUSAL_AUTH_UNAVAILABLE, 503, "Service Unavailable", "proxy_internal_error",

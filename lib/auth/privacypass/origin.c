@@ -247,6 +247,22 @@ static int check_with(const origin_key *key, const mq_token *token, masque_unix_
     return error ? error : check_authenticator(key, token);
 }
 
+/* Of a token nothing is known but whose it is. */
+static void identify_issuer(const masque_auth_request *request, const origin_key *key) {
+    masque_auth_identify(request, key->issuer, key->id);
+}
+
+static bool still(void *context, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    const masque_token_origin *origin = context;
+    for (size_t i = 0; i < origin->count; i++) {
+        /* One whose time is over is not revoked. */
+        if (memcmp(origin->keys[i].id, mark, MASQUE_IDENTITY_MARK_LENGTH) == 0) {
+            return true;
+        }
+    }
+    return origin->expects_keys;
+}
+
 static masque_verdict spend(const masque_token_origin *origin, size_t index, const mq_token *token,
                             masque_tunnel_id tunnel) {
     masque_spent_token spent = {.tunnel = tunnel, .key = (uint32_t)index, .not_after = origin->keys[index].not_after};
@@ -281,6 +297,7 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
     for (size_t i = 0; i < origin->count; i++) {
         int error = check_with(&origin->keys[i], &token, now);
         if (error == 0) {
+            identify_issuer(request, &origin->keys[i]);
             return spend(origin, i, &token, request->tunnel);
         }
         if (error != MASQUE_ERR_INVALID) {
@@ -361,6 +378,10 @@ static void release(void *context) {
 
 masque_auth_method masque_token_origin_method(masque_token_origin *origin) {
     origin->in_use = true;
-    return (masque_auth_method){
-        .name = "privacy-pass", .check = check, .challenge = write_challenges, .release = release, .context = origin};
+    return (masque_auth_method){.name = "privacy-pass",
+                                .check = check,
+                                .challenge = write_challenges,
+                                .still = still,
+                                .release = release,
+                                .context = origin};
 }
