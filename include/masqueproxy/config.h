@@ -38,7 +38,8 @@ MASQUE_EXTERN void masque_config_release(masque_config *config);
    the configuration is as before. */
 
 /* The server's certificate chain and private key, both PEM, in place of earlier ones.
-   Checked when sealed, but for dates: the library knows no calendar. */
+   Checked when sealed, but for dates: the library knows no calendar. CHAIN_PEM NULL: the private key's public half is
+   shown itself, as a raw public key (RFC 7250), and clients trust it by its hash. */
 MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
                                                 const void *key_pem, size_t key_length);
 
@@ -48,6 +49,11 @@ MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const voi
    no such connections; with one a configuration may do without certificate and authentication,
    and its engine then serves nobody. MASQUE_ERR_INVALID: 0 bytes. */
 MASQUE_EXTERN int masque_config_set_trust(masque_config *config, const void *pem, size_t length);
+
+/* Instead: connections that masque_connect() makes trust servers that show a raw public key (RFC 7250) whose
+   SubjectPublicKeyInfo has this SHA-256, and nobody else. Several may be added. MASQUE_ERR_INVALID: certificates are
+   trusted, too. */
+MASQUE_EXTERN int masque_config_add_trusted_key(masque_config *config, const uint8_t hash[32]);
 
 /* 32 bytes that seal session tickets (RFC 8446 4.6.1). Engines, processes and
    machines that share them resume each other's sessions. Call again for older
@@ -80,9 +86,11 @@ MASQUE_EXTERN int masque_config_add_preshared(masque_config *config, const char 
    NULL. On success the library calls METHOD->release once, later. */
 MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method);
 
-/* Clients' certificates (mutual TLS), on TCP and QUIC. */
+/* Clients' certificates, or raw public keys (mutual TLS), on TCP and QUIC. */
 typedef struct masque_client_certificates {
-    const void *ca_pem; /* who signs them: their chain has to lead there, and be for TLS clients (RFC 5280 4.2.1.12) */
+    /* Who signs them: their chain has to lead there, and be for TLS clients (RFC 5280 4.2.1.12). NULL: raw keys alone.
+     */
+    const void *ca_pem;
     size_t ca_length;
     const void *crl; /* PEM or DER of their CA's list of revoked ones; NULL: none */
     size_t crl_length;
@@ -90,6 +98,8 @@ typedef struct masque_client_certificates {
        "spiffe://example/a", or "sha256:…" of the SubjectPublicKeyInfo, in hexadecimal or Base64. None: all. */
     const char *const *allow;
     size_t allow_count;
+    /* A client may show a raw public key (RFC 7250) instead: one that a sha256: rule names. */
+    bool raw_keys;
     /* False: a certificate that is allowed authenticates every request of its connection, and who has none may come
        with another method's credential. True: nobody gets through the handshake without one, and where there are other
        methods, one of them has to allow each request as well. */
@@ -99,15 +109,39 @@ typedef struct masque_client_certificates {
 #define MASQUE_PEER_RULE_MAX 1024
 
 /* Asks clients for certificates. Sessions are not resumed then: each connection shows its certificate anew.
-   MASQUE_ERR_INVALID: no CA, or a rule that is none: *WRONG is which. What is wrong with CA and CRL is found when
-   sealed: MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL. */
+   MASQUE_ERR_INVALID: neither CA nor raw keys, a CRL without CA, or a rule that is none: *WRONG is which. What is wrong
+   with CA and CRL is found when sealed: MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL. */
 MASQUE_EXTERN int masque_config_set_client_certificates(masque_config *config,
                                                         const masque_client_certificates *certificates, size_t *wrong);
 
-/* The certificate chain and key, PEM, that connections made by masque_connect() show to servers that ask for one. Found
-   to be wrong when sealed, as the server's. */
+/* The certificate chain and key, PEM, that connections made by masque_connect() show to servers that ask for one; with
+   CHAIN_PEM NULL a raw public key, as the server's. Found to be wrong when sealed, as the server's. */
 MASQUE_EXTERN int masque_config_set_client_identity(masque_config *config, const void *chain_pem, size_t chain_length,
                                                     const void *key_pem, size_t key_length);
+
+/* What is different at one of a host's listeners. */
+typedef struct masque_listener {
+    /* Its own certificate chain and key, as masque_config_set_certificate() takes them. KEY_PEM NULL: the
+     * configuration's. */
+    const void *chain_pem;
+    size_t chain_length;
+    const void *key_pem;
+    size_t key_length;
+    /* Names of the methods that let somebody in, "certificate" for mutual TLS among them. NULL: all that there are, as
+       everywhere. */
+    const char *const *methods;
+    size_t method_count;
+    bool needs_certificate; /* with METHODS: as masque_client_certificates.needed, here */
+} masque_listener;
+
+#define MASQUE_LISTENER_MAX 255
+
+/* LISTENER for connections that masque_conn_set_listener(), or masque_packets, says NUMBER of, from 1 on. Behind
+   methods and certificates. MASQUE_ERR_INVALID: a number out of range, a name that is no method's, no name, a chain
+   without key, or a certificate needed that isn't asked for. What is wrong with chain and key is found when sealed. */
+MASQUE_EXTERN int masque_config_set_listener(masque_config *config, unsigned number, const masque_listener *listener);
+/* Whose chain or key it was, after masque_config_seal() has failed; 0: the configuration's own. */
+MASQUE_EXTERN unsigned masque_config_wrong_listener(const masque_config *config);
 
 /* A request without any credential is answered by 407 and what the methods ask for, which tells that this is a proxy;
    unless told it gets the 403 of a wrong credential. */

@@ -83,6 +83,11 @@ MASQUE_EXTERN masque_conn_id masque_accept(masque_engine *engine, const masque_a
 #define MASQUE_PROTOCOL_ALL (MASQUE_PROTOCOL_HTTP11 | MASQUE_PROTOCOL_H2)
 MASQUE_EXTERN int masque_conn_set_protocols(masque_engine *engine, masque_conn_id conn, unsigned protocols);
 
+/* Which listener it came to, by the number that masque_config_set_listener() knows; also after the configuration has
+   changed. 0, the default, and numbers that it doesn't know are as the configuration says. To be called right after
+   masque_accept(); MASQUE_ERR_STATE later. MASQUE_ERR_NO_MEMORY: the host gives it up by masque_conn_failed(). */
+MASQUE_EXTERN int masque_conn_set_listener(masque_engine *engine, masque_conn_id conn, unsigned listener);
+
 /* HTTP/3 is served too, by the same host name on UDP port PORT: the connection's answers say so
    with Alt-Svc (RFC 7838), for clients that begin with TCP. 0, the default: they say nothing.
    It holds for answers from now on, so the call belongs right behind masque_accept(). */

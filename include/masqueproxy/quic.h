@@ -30,6 +30,7 @@ extern "C" {
 typedef struct masque_packets {
     masque_address local;  /* where they came to, or leave from */
     masque_address remote; /* the client's */
+    unsigned listener;     /* of what comes: as masque_conn_set_listener() */
     uint32_t socket;       /* the host's number for the socket; comes back with answers */
     uint8_t ecn;           /* the two ECN bits of the IP header (RFC 3168 5) */
     uint8_t *bytes;

@@ -105,6 +105,9 @@ static bool has_name(const masque_peer *peer, const char *name) {
 }
 
 static bool fits(const mq_peer_rule *rule, const masque_peer *peer) {
+    if (peer->is_raw_key && rule->kind != MQ_PEER_KEY) {
+        return false;
+    }
     switch (rule->kind) {
     case MQ_PEER_SUBJECT:
         return strcmp(peer->subject, rule->text) == 0;
@@ -125,5 +128,5 @@ bool mq_certificates_allow(const mq_certificates *certificates, const masque_pee
             return true;
         }
     }
-    return certificates->count == 0;
+    return certificates->count == 0 && !peer->is_raw_key; /* whom the CA has signed */
 }

@@ -69,6 +69,15 @@ static bool read_extensions(mq_der outer, mq_der *names) {
     return true;
 }
 
+/* A SubjectPublicKeyInfo alone (RFC 7250): its algorithm comes first, an OID. */
+static bool is_raw_key(const uint8_t *bytes, size_t length) {
+    mq_der all = {.at = bytes, .left = length};
+    mq_der key, algorithm, oid, bits;
+    return mq_der_enter(&all, MQ_DER_SEQUENCE, &key) && all.left == 0 &&
+           mq_der_enter(&key, MQ_DER_SEQUENCE, &algorithm) && mq_der_enter(&algorithm, MQ_DER_OID, &oid) &&
+           mq_der_enter(&key, MQ_DER_BIT_STRING, &bits) && key.left == 0;
+}
+
 static bool read_certificate(const uint8_t *bytes, size_t length, parts *found) {
     mq_der all = {.at = bytes, .left = length};
     mq_der certificate, body, ignored, spki;
@@ -216,8 +225,11 @@ static int fill(mq_peer *peer, const parts *found, size_t size) {
 
 int mq_peer_new(mq_peer **out, const masque_allocator *allocator, const uint8_t *certificate, size_t length) {
     parts found;
+    bool raw = is_raw_key(certificate, length);
     *out = NULL;
-    if (!read_certificate(certificate, length, &found)) {
+    if (raw) {
+        found = (parts){.spki = certificate, .spki_length = length};
+    } else if (!read_certificate(certificate, length, &found)) {
         return MASQUE_ERR_CERTIFICATE;
     }
     /* Escapes make three characters of one; each name has a prefix, and all have ends. */
@@ -227,6 +239,7 @@ int mq_peer_new(mq_peer **out, const masque_allocator *allocator, const uint8_t 
         mq_peer_del(peer, allocator);
         return MASQUE_ERR_NO_MEMORY;
     }
+    peer->told.is_raw_key = raw;
     int error = fill(peer, &found, size);
     if (error) {
         mq_peer_del(peer, allocator);

@@ -1,5 +1,6 @@
 /*
- * crypto/peer.h: who a client is by its certificate, which TLS has verified: what masque_peer tells.
+ * crypto/peer.h: who somebody is by their certificate, which TLS has verified, or their raw public key: what
+ * masque_peer tells.
  */
 #ifndef MQ_CRYPTO_PEER_H
 #define MQ_CRYPTO_PEER_H
@@ -17,8 +18,8 @@ typedef struct mq_peer {
     char *text; /* subject and names, a zero behind each */
 } mq_peer;
 
-/* Of the certificate in DER. *PEER is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY, MASQUE_ERR_CRYPTO, or
-   MASQUE_ERR_CERTIFICATE: it can't be read, though it was verified. */
+/* Of the certificate, or SubjectPublicKeyInfo, in DER. *PEER is NULL unless 0 is returned: MASQUE_ERR_NO_MEMORY,
+   MASQUE_ERR_CRYPTO, or MASQUE_ERR_CERTIFICATE: it can't be read, though it was verified. */
 int mq_peer_new(mq_peer **peer, const masque_allocator *allocator, const uint8_t *certificate, size_t length);
 /* Of the WOLFSSL's peer; *PEER stays NULL, and the result 0, when it showed none. */
 int mq_peer_of_tls(mq_peer **peer, const masque_allocator *allocator, void *ssl);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "crypto/peer.h"
+#include "crypto/raw_key.h"
 #include "crypto/ticket.h"
 #include "crypto/wolfssl.h"
 
@@ -20,6 +22,7 @@ static const char QUIC_CIPHERS[] = "TLS13-AES128-GCM-SHA256:TLS13-CHACHA20-POLY1
 
 struct mq_tls_context {
     masque_allocator allocator;
+    const mq_credentials *credentials;
     WOLFSSL_CTX *ctx;
     WOLFSSL_CTX *quic_ctx;
     WOLFSSL_CTX *client_ctx;
@@ -47,6 +50,7 @@ void mq_credentials_free(mq_credentials *credentials, const masque_allocator *al
     if (credentials->identity_key_pem) {
         mq_wipe(credentials->identity_key_pem, credentials->identity_key_length);
     }
+    mq_free(allocator, credentials->trusted_keys);
     mq_free(allocator, credentials->identity_pem);
     mq_free(allocator, credentials->identity_key_pem);
     mq_free(allocator, credentials->client_ca_pem);
@@ -63,8 +67,23 @@ static int set_algorithms(WOLFSSL_CTX *ctx, int version, const char *ciphers) {
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
+static int set_raw_key(WOLFSSL_CTX *ctx, const uint8_t *key, size_t key_length, const masque_allocator *allocator) {
+    uint8_t spki[MQ_RAW_KEY_MAX];
+    size_t length;
+    int error = mq_raw_key_of(spki, &length, key, key_length, allocator);
+    if (error) {
+        return error;
+    }
+    bool done = wolfSSL_CTX_use_certificate_buffer(ctx, spki, (long)length, WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_use_PrivateKey_buffer(ctx, key, (long)key_length, WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS;
+    return done ? 0 : MASQUE_ERR_PRIVATE_KEY;
+}
+
 static int set_certificate(WOLFSSL_CTX *ctx, const uint8_t *chain, size_t chain_length, const uint8_t *key,
-                           size_t key_length) {
+                           size_t key_length, const masque_allocator *allocator) {
+    if (!chain) {
+        return set_raw_key(ctx, key, key_length, allocator);
+    }
     if (wolfSSL_CTX_use_certificate_chain_buffer_format(ctx, chain, (long)chain_length, WOLFSSL_FILETYPE_PEM) !=
         WOLFSSL_SUCCESS) {
         return MASQUE_ERR_CERTIFICATE;
@@ -112,8 +131,14 @@ static bool load_crl(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
 
 /* A session that is resumed shows no certificate, so none is. */
 static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    static const char types[] = {WOLFSSL_CERT_TYPE_RPK, WOLFSSL_CERT_TYPE_X509};
+    int type_count = credentials->client_ca_pem ? 2 : 1;
     int mode = WOLFSSL_VERIFY_PEER | (credentials->client_certificate_needed ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
-    if (wolfSSL_CTX_load_verify_buffer(ctx, credentials->client_ca_pem, (long)credentials->client_ca_length,
+    if (credentials->client_raw_keys && wolfSSL_CTX_set_client_cert_type(ctx, types, type_count) != WOLFSSL_SUCCESS) {
+        return MASQUE_ERR_CRYPTO;
+    }
+    if (credentials->client_ca_pem &&
+        wolfSSL_CTX_load_verify_buffer(ctx, credentials->client_ca_pem, (long)credentials->client_ca_length,
                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
         return MASQUE_ERR_CLIENT_CA;
     }
@@ -126,14 +151,19 @@ static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *crede
 }
 
 static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials,
-                  mq_ticket_sealer *sealer) {
+                  mq_ticket_sealer *sealer, const masque_allocator *allocator) {
+    /* Said always, or clients that offer both would be refused. */
+    const char type = credentials->chain_pem ? WOLFSSL_CERT_TYPE_X509 : WOLFSSL_CERT_TYPE_RPK;
     int error = set_algorithms(ctx, version, ciphers);
     if (!error) {
         error = set_certificate(ctx, credentials->chain_pem, credentials->chain_length, credentials->key_pem,
-                                credentials->key_length);
+                                credentials->key_length, allocator);
+    }
+    if (!error && wolfSSL_CTX_set_server_cert_type(ctx, &type, 1) != WOLFSSL_SUCCESS) {
+        error = MASQUE_ERR_CRYPTO;
     }
     error = error ? error : set_sessions(ctx, sealer);
-    return error || !credentials->client_ca_pem ? error : set_client_certificates(ctx, credentials);
+    return error || !credentials->asks_clients ? error : set_client_certificates(ctx, credentials);
 }
 
 static int set_up_servers(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
@@ -144,10 +174,11 @@ static int set_up_servers(mq_tls_context *context, const mq_credentials *credent
     }
     int error = mq_ticket_sealer_init(&context->sealer, credentials, runtime);
     if (!error) {
-        error = set_up(context->ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials, &context->sealer);
+        error = set_up(context->ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials, &context->sealer, &context->allocator);
     }
     if (!error) {
-        error = set_up(context->quic_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials, &context->sealer);
+        error = set_up(context->quic_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials, &context->sealer,
+                       &context->allocator);
     }
     return error;
 }
@@ -160,17 +191,27 @@ static int set_trust(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
         return 0;
     }
     wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, NULL);
+    if (credentials->trusted_key_count > 0) {
+        const char type = WOLFSSL_CERT_TYPE_RPK;
+        return wolfSSL_CTX_set_server_cert_type(ctx, &type, 1) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_CRYPTO;
+    }
     /* A system's bundle always holds some that wolfSSL can't read. */
     int done = wolfSSL_CTX_load_verify_buffer_ex(ctx, credentials->trust_pem, (long)credentials->trust_length,
                                                  WOLFSSL_FILETYPE_PEM, 0, WOLFSSL_LOAD_FLAG_IGNORE_ERR);
     return done == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_CERTIFICATE;
 }
 
-static int set_up_client(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials) {
+static int set_up_client(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials,
+                         const masque_allocator *allocator) {
+    const char type = WOLFSSL_CERT_TYPE_RPK;
     int error = set_algorithms(ctx, version, ciphers);
-    if (!error && credentials->identity_pem) {
+    if (!error && credentials->identity_key_pem) {
         error = set_certificate(ctx, credentials->identity_pem, credentials->identity_length,
-                                credentials->identity_key_pem, credentials->identity_key_length);
+                                credentials->identity_key_pem, credentials->identity_key_length, allocator);
+    }
+    bool raw = credentials->identity_key_pem && !credentials->identity_pem;
+    if (!error && raw && wolfSSL_CTX_set_client_cert_type(ctx, &type, 1) != WOLFSSL_SUCCESS) {
+        error = MASQUE_ERR_CRYPTO;
     }
     return error ? error : set_trust(ctx, credentials);
 }
@@ -181,9 +222,10 @@ static int set_up_clients(mq_tls_context *context, const mq_credentials *credent
     if (!context->client_ctx || !context->quic_client_ctx) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    int error = set_up_client(context->client_ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials);
+    int error = set_up_client(context->client_ctx, WOLFSSL_TLSV1_2, CIPHERS, credentials, &context->allocator);
     if (!error) {
-        error = set_up_client(context->quic_client_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials);
+        error =
+            set_up_client(context->quic_client_ctx, WOLFSSL_TLSV1_3, QUIC_CIPHERS, credentials, &context->allocator);
     }
     return error;
 }
@@ -197,7 +239,8 @@ int mq_tls_context_new(mq_tls_context **out, const mq_credentials *credentials, 
         return MASQUE_ERR_NO_MEMORY;
     }
     context->allocator = allocator;
-    int error = credentials->chain_pem ? set_up_servers(context, credentials, runtime) : 0;
+    context->credentials = credentials;
+    int error = credentials->key_pem ? set_up_servers(context, credentials, runtime) : 0;
     if (!error && mq_credentials_are_clients(credentials)) {
         error = set_up_clients(context, credentials);
     }
@@ -238,9 +281,10 @@ void *mq_tls_context_quic_client_handle(mq_tls_context *context) {
     return context->quic_client_ctx;
 }
 
-int mq_tls_expect(void *ssl, const char *server) {
+int mq_tls_expect(const mq_tls_context *context, void *ssl, const char *server) {
     masque_address address;
-    bool trusts_anybody = wolfSSL_get_verify_mode(ssl) == WOLFSSL_VERIFY_NONE;
+    /* A raw public key has no name. */
+    bool trusts_anybody = context->credentials->trust_anybody || context->credentials->trusted_key_count > 0;
     if (masque_address_parse(&address, server, strlen(server)) == 0) {
         bool expected = trusts_anybody || wolfSSL_check_ip_address(ssl, server) == WOLFSSL_SUCCESS;
         return expected ? 0 : MASQUE_ERR_NO_MEMORY;
@@ -248,6 +292,21 @@ int mq_tls_expect(void *ssl, const char *server) {
     bool done = wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, server, (word16)strlen(server)) == WOLFSSL_SUCCESS &&
                 (trusts_anybody || wolfSSL_check_domain_name(ssl, server) == WOLFSSL_SUCCESS);
     return done ? 0 : MASQUE_ERR_NO_MEMORY;
+}
+
+int mq_tls_check_server_key(const mq_tls_context *context, void *ssl) {
+    const mq_credentials *credentials = context->credentials;
+    mq_peer *peer = NULL;
+    bool trusted = false;
+    if (credentials->trusted_key_count == 0) {
+        return 0;
+    }
+    int error = mq_peer_of_tls(&peer, &context->allocator, ssl);
+    for (size_t i = 0; i < credentials->trusted_key_count && peer && peer->told.is_raw_key; i++) {
+        trusted = trusted || memcmp(peer->told.key_hash, credentials->trusted_keys[i], 32) == 0;
+    }
+    mq_peer_del(peer, &context->allocator);
+    return error == MASQUE_ERR_NO_MEMORY ? error : trusted ? 0 : MASQUE_ERR_UNTRUSTED;
 }
 
 bool mq_tls_alert_is_of_certificate(int alert) {

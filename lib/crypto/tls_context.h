@@ -17,29 +17,34 @@
 
 /* The configuration's part: plain bytes, read-only after sealing. */
 typedef struct mq_credentials {
-    uint8_t *chain_pem; /* NULL: we are no server */
-    size_t chain_length;
-    uint8_t *key_pem;
+    uint8_t *key_pem; /* NULL: we are no server */
     size_t key_length;
+    uint8_t *chain_pem; /* NULL: the key's public half is shown itself (RFC 7250) */
+    size_t chain_length;
     uint8_t ticket_keys[MQ_TICKET_KEYS_MAX][MASQUE_TICKET_KEY_LENGTH]; /* the first one seals */
     size_t ticket_key_count;
     uint8_t *trust_pem; /* whom a client trusts */
     size_t trust_length;
     bool trust_anybody;
-    uint8_t *identity_pem; /* whom a client says it is; NULL: nobody */
-    size_t identity_length;
-    uint8_t *identity_key_pem;
+    uint8_t (*trusted_keys)[32]; /* or whose raw public keys, by hash; then no certificate is trusted */
+    size_t trusted_key_count;
+    size_t trusted_key_capacity;
+    uint8_t *identity_key_pem; /* whom a client says it is; NULL: nobody */
     size_t identity_key_length;
-    uint8_t *client_ca_pem; /* whose clients a server knows; NULL: none is asked for a certificate */
+    uint8_t *identity_pem; /* as chain_pem */
+    size_t identity_length;
+    bool asks_clients;      /* for certificates, or raw public keys */
+    uint8_t *client_ca_pem; /* whose clients a server knows; NULL: nobody's certificate */
     size_t client_ca_length;
     uint8_t *client_crl; /* or NULL */
     size_t client_crl_length;
+    bool client_raw_keys;
     bool client_certificate_needed;
 } mq_credentials;
 
 /* Can connections to servers be made with them? */
 static inline bool mq_credentials_are_clients(const mq_credentials *credentials) {
-    return credentials->trust_pem || credentials->trust_anybody;
+    return credentials->trust_pem || credentials->trust_anybody || credentials->trusted_key_count > 0;
 }
 
 /* Do both ask the same of clients' certificates? */
@@ -64,7 +69,10 @@ void *mq_tls_context_quic_client_handle(mq_tls_context *context);
 
 /* SSL, a client's WOLFSSL, is to talk to SERVER only: a host name, which SNI says too (RFC 6066 3),
    or an address without port. 0 or MASQUE_ERR_NO_MEMORY. */
-int mq_tls_expect(void *ssl, const char *server);
+int mq_tls_expect(const mq_tls_context *context, void *ssl, const char *server);
+/* Behind the handshake: 0, or MASQUE_ERR_UNTRUSTED: the server of a client's WOLFSSL showed a raw public key that is
+   not trusted, or none where one is wanted: wolfSSL itself takes any; or MASQUE_ERR_NO_MEMORY. */
+int mq_tls_check_server_key(const mq_tls_context *context, void *ssl);
 /* Is ALERT one that says what is wrong with the peer's certificate (RFC 8446 6.2)? */
 bool mq_tls_alert_is_of_certificate(int alert);
 

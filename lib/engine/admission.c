@@ -13,8 +13,13 @@ static const masque_config *current_config(const mq_tunnel *tunnel) {
 
 const masque_peer *mq_admission_peer(const mq_tunnel *tunnel) {
     const mq_conn *conn = tunnel->conn;
-    bool valid = conn->peer &&
-                 mq_credentials_same_clients(&conn->setup->config->credentials, &current_config(tunnel)->credentials);
+    const mq_credentials *now = &current_config(tunnel)->credentials;
+    if (!conn->peer) {
+        return NULL;
+    }
+    /* Raw public keys are what they are; the rules say whose count. */
+    bool valid = conn->peer->told.is_raw_key ? now->client_raw_keys
+                                             : mq_credentials_same_clients(&conn->setup->config->credentials, now);
     return valid ? &conn->peer->told : NULL;
 }
 
@@ -80,10 +85,10 @@ void mq_admission_end(mq_tunnel *tunnel) {
 
 /* --- revocation ---------------------------------------------------------------------------- */
 
-static bool method_still_allows(const masque_config *config, const mq_admission *admission) {
+static bool method_still_allows(const masque_config *config, unsigned listener, const mq_admission *admission) {
     for (size_t i = 0; i < config->method_count; i++) {
         const masque_auth_method *method = &config->methods[i];
-        if (strcmp(method->name, admission->method) == 0 &&
+        if (strcmp(method->name, admission->method) == 0 && mq_config_allows_method(config, listener, i) &&
             (!method->still || method->still(method->context, admission->mark))) {
             return true;
         }
@@ -97,11 +102,14 @@ static bool is_still_allowed(const mq_tunnel *tunnel) {
     if (!admission->method) {
         return true; /* its verdict is still to come, or it is one of ours */
     }
-    bool certified = mq_certificates_allow(&config->certificates, mq_admission_peer(tunnel));
+    unsigned listener = tunnel->conn->listener;
+    bool certified = mq_config_asks_certificates(config, listener) &&
+                     mq_certificates_allow(&config->certificates, mq_admission_peer(tunnel));
     if (strcmp(admission->method, MQ_METHOD_CERTIFICATE) == 0) {
         return certified;
     }
-    return (certified || !config->certificates.needed) && method_still_allows(config, admission);
+    bool lacks = mq_config_needs_certificate(config, listener) && !certified;
+    return !lacks && method_still_allows(config, listener, admission);
 }
 
 static void revoke_on(mq_conn *conn) {

@@ -41,36 +41,46 @@ void masque_config_release(masque_config *config) {
     mq_credentials_free(&config->credentials, &allocator);
     mq_certificates_free(&config->certificates, &allocator);
     mq_targets_free(&config->targets);
+    mq_listeners_free(config);
     mq_quotas_free(&config->quotas, &allocator);
     mq_quota_counts_release(config->quota_counts);
     mq_wipe(config->quic_secrets, sizeof config->quic_secrets);
     mq_free(&allocator, config);
 }
 
-int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
-                                  const void *key_pem, size_t key_length) {
-    const masque_allocator *allocator = &config->runtime.allocator;
-    if (config->sealed) {
-        return MASQUE_ERR_STATE;
+static void forget(const masque_allocator *allocator, uint8_t *bytes, size_t length) {
+    if (bytes) {
+        mq_wipe(bytes, length);
     }
-    uint8_t *chain = (uint8_t *)mq_copy_text(allocator, chain_pem, chain_length);
-    uint8_t *key = (uint8_t *)mq_copy_text(allocator, key_pem, key_length);
-    if (!chain || !key) {
-        mq_free(allocator, chain);
-        mq_free(allocator, key);
+    mq_free(allocator, bytes);
+}
+
+int mq_pair_set(const mq_pair *pair, const masque_allocator *allocator, const void *chain, size_t chain_length,
+                const void *key, size_t key_length) {
+    uint8_t *chain_copy = chain ? (uint8_t *)mq_copy_text(allocator, chain, chain_length) : NULL;
+    uint8_t *key_copy = (uint8_t *)mq_copy_text(allocator, key, key_length);
+    if (!key_copy || (chain && !chain_copy)) {
+        mq_free(allocator, chain_copy);
+        forget(allocator, key_copy, key_length);
         return MASQUE_ERR_NO_MEMORY;
     }
-    mq_credentials *credentials = &config->credentials;
-    if (credentials->key_pem) {
-        mq_wipe(credentials->key_pem, credentials->key_length);
-    }
-    mq_free(allocator, credentials->chain_pem);
-    mq_free(allocator, credentials->key_pem);
-    credentials->chain_pem = chain;
-    credentials->chain_length = chain_length;
-    credentials->key_pem = key;
-    credentials->key_length = key_length;
+    mq_free(allocator, *pair->chain);
+    forget(allocator, *pair->key, *pair->key_length);
+    *pair->chain = chain_copy;
+    *pair->chain_length = chain ? chain_length : 0;
+    *pair->key = key_copy;
+    *pair->key_length = key_length;
     return 0;
+}
+
+int masque_config_set_certificate(masque_config *config, const void *chain_pem, size_t chain_length,
+                                  const void *key_pem, size_t key_length) {
+    mq_credentials *credentials = &config->credentials;
+    const mq_pair pair = {&credentials->chain_pem, &credentials->chain_length, &credentials->key_pem,
+                          &credentials->key_length};
+    return config->sealed
+               ? MASQUE_ERR_STATE
+               : mq_pair_set(&pair, &config->runtime.allocator, chain_pem, chain_length, key_pem, key_length);
 }
 
 /* In *COPY's place, which is freed. LENGTH 0: nothing. */
@@ -80,10 +90,7 @@ static int replace(const masque_allocator *allocator, uint8_t **copy, size_t *co
     if (length > 0 && !fresh) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    if (*copy) {
-        mq_wipe(*copy, *copy_length);
-    }
-    mq_free(allocator, *copy);
+    forget(allocator, *copy, *copy_length);
     *copy = fresh;
     *copy_length = length;
     return 0;
@@ -91,15 +98,30 @@ static int replace(const masque_allocator *allocator, uint8_t **copy, size_t *co
 
 int masque_config_set_client_identity(masque_config *config, const void *chain_pem, size_t chain_length,
                                       const void *key_pem, size_t key_length) {
-    const masque_allocator *allocator = &config->runtime.allocator;
+    mq_credentials *credentials = &config->credentials;
+    const mq_pair pair = {&credentials->identity_pem, &credentials->identity_length, &credentials->identity_key_pem,
+                          &credentials->identity_key_length};
+    return config->sealed
+               ? MASQUE_ERR_STATE
+               : mq_pair_set(&pair, &config->runtime.allocator, chain_pem, chain_length, key_pem, key_length);
+}
+
+int masque_config_add_trusted_key(masque_config *config, const uint8_t hash[32]) {
     mq_credentials *credentials = &config->credentials;
     if (config->sealed) {
         return MASQUE_ERR_STATE;
     }
-    int error = replace(allocator, &credentials->identity_pem, &credentials->identity_length, chain_pem, chain_length);
-    return error ? error
-                 : replace(allocator, &credentials->identity_key_pem, &credentials->identity_key_length, key_pem,
-                           key_length);
+    if (credentials->trust_pem || credentials->trust_anybody) {
+        return MASQUE_ERR_INVALID;
+    }
+    uint8_t(*keys)[32] = mq_grow(&config->runtime.allocator, credentials->trusted_keys,
+                                 &credentials->trusted_key_capacity, credentials->trusted_key_count + 1, sizeof *keys);
+    if (!keys) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    credentials->trusted_keys = keys;
+    memcpy(keys[credentials->trusted_key_count++], hash, sizeof *keys);
+    return 0;
 }
 
 int masque_config_set_client_certificates(masque_config *config, const masque_client_certificates *given,
@@ -111,7 +133,8 @@ int masque_config_set_client_certificates(masque_config *config, const masque_cl
         return MASQUE_ERR_STATE;
     }
     *wrong = 0;
-    if (!given->ca_pem || given->ca_length == 0) {
+    bool ca = given->ca_pem && given->ca_length > 0;
+    if (!ca && (!given->raw_keys || given->crl)) {
         return MASQUE_ERR_INVALID;
     }
     int error = mq_certificates_init(&certificates, allocator, given->allow, given->allow_count, wrong);
@@ -119,7 +142,7 @@ int masque_config_set_client_certificates(masque_config *config, const masque_cl
         return error;
     }
     error = replace(allocator, &credentials->client_ca_pem, &credentials->client_ca_length, given->ca_pem,
-                    given->ca_length);
+                    ca ? given->ca_length : 0);
     error = error ? error
                   : replace(allocator, &credentials->client_crl, &credentials->client_crl_length, given->crl,
                             given->crl ? given->crl_length : 0);
@@ -129,6 +152,8 @@ int masque_config_set_client_certificates(masque_config *config, const masque_cl
     }
     mq_certificates_free(&config->certificates, allocator);
     config->certificates = certificates;
+    credentials->asks_clients = true;
+    credentials->client_raw_keys = given->raw_keys;
     config->certificates.needed = credentials->client_certificate_needed = given->needed;
     return 0;
 }
@@ -140,7 +165,7 @@ int masque_config_set_trust(masque_config *config, const void *pem, size_t lengt
     if (config->sealed) {
         return MASQUE_ERR_STATE;
     }
-    if (pem && length == 0) {
+    if ((pem && length == 0) || credentials->trusted_key_count > 0) {
         return MASQUE_ERR_INVALID;
     }
     if (pem) {
@@ -328,8 +353,8 @@ int masque_config_seal(masque_config *config) {
     if (config->sealed) {
         return MASQUE_ERR_STATE;
     }
-    bool serves = credentials->chain_pem || config->method_count > 0 || !mq_credentials_are_clients(credentials);
-    if (serves && !credentials->chain_pem) {
+    bool serves = credentials->key_pem || config->method_count > 0 || !mq_credentials_are_clients(credentials);
+    if (serves && !credentials->key_pem) {
         return MASQUE_ERR_NO_CREDENTIALS;
     }
     if (serves && config->method_count == 0 && !config->certificates.on) {
@@ -342,6 +367,10 @@ int masque_config_seal(masque_config *config) {
     if (!error && credentials->ticket_key_count == 0) {
         config->runtime.random(config->runtime.context, credentials->ticket_keys[0], MASQUE_TICKET_KEY_LENGTH);
         credentials->ticket_key_count = 1;
+    }
+    if (!error) {
+        config->wrong_listener = 0;
+        error = mq_listeners_seal(config);
     }
     if (!error && config->quic_secret_count == 0) {
         error = mq_secret_digest(config->quic_secrets[0].key, credentials->ticket_keys[0], label, sizeof label - 1);

@@ -12,6 +12,7 @@
 #include "auth/preshared.h"
 #include "auth/quota_counts.h"
 #include "crypto/tls_context.h"
+#include "engine/listener.h"
 #include "policy/targets.h"
 #include "transport/connection_id.h"
 #include "wire/uri_template.h"
@@ -34,11 +35,26 @@ struct masque_config {
     masque_congestion congestion;
     bool may_migrate;
     mq_uri_template udp_template;
+    mq_listener *listeners; /* by number; 0 is not used */
+    size_t listener_count;
+    unsigned wrong_listener; /* whose certificate or key could not be sealed; 0: the configuration's own */
     mq_quotas quotas;
     mq_quota_counts *quota_counts; /* shared with configurations that this one continues; NULL: no quotas */
     bool challenges;               /* 407 */
     bool revokes;
     bool no_udp;
 };
+
+/* A certificate chain and its key, PEM, wherever they stand. */
+typedef struct mq_pair {
+    uint8_t **chain;
+    size_t *chain_length;
+    uint8_t **key;
+    size_t *key_length;
+} mq_pair;
+
+/* Copies, in place of what was there. CHAIN NULL: none. 0 or MASQUE_ERR_NO_MEMORY: nothing has changed. */
+int mq_pair_set(const mq_pair *pair, const masque_allocator *allocator, const void *chain, size_t chain_length,
+                const void *key, size_t key_length);
 
 #endif

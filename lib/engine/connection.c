@@ -500,12 +500,21 @@ mq_conn *mq_conn_new(masque_engine *engine, const masque_address *client) {
     return conn;
 }
 
+mq_tls_context *mq_conn_tls(const mq_conn *conn) {
+    const mq_setup *setup = conn->setup;
+    return mq_config_listener(setup->config, conn->listener) ? setup->listener_tls[conn->listener] : setup->tls;
+}
+
+bool mq_conn_asks_certificates(const mq_conn *conn) {
+    return mq_config_asks_certificates(conn->setup->config, conn->listener);
+}
+
 masque_conn_id masque_accept(masque_engine *engine, const masque_address *client, void *user, masque_time now,
                              int *error) {
     const masque_limits *limits = &engine->setup->config->limits;
     engine->now = now;
     *error = engine->draining ? MASQUE_ERR_DRAINED : 0;
-    if (!engine->setup->config->credentials.chain_pem) {
+    if (!engine->setup->config->credentials.key_pem) {
         *error = MASQUE_ERR_NO_CREDENTIALS;
     }
     if (engine->conns.live >= limits->connections_max || mq_engine_is_past(engine, 95)) {

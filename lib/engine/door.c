@@ -126,7 +126,8 @@ static void answer_challenge(mq_tunnel *tunnel) {
     for (size_t i = 0; asked && i < config->method_count && asked->count < MQ_CHALLENGES_MAX; i++) {
         const masque_auth_method *method = &config->methods[i];
         char *text = asked->texts[asked->count];
-        if (method->challenge && method->challenge(method->context, text, sizeof asked->texts[0]) > 0) {
+        if (mq_config_allows_method(config, tunnel->conn->listener, i) && method->challenge &&
+            method->challenge(method->context, text, sizeof asked->texts[0]) > 0) {
             asked->values[asked->count++] = text;
         }
     }
@@ -180,20 +181,34 @@ static void identify_certificate(const masque_auth_request *request) {
     masque_auth_identify(request, name, request->peer->key_hash);
 }
 
+static bool has_methods(const masque_config *config, unsigned listener) {
+    for (size_t i = 0; i < config->method_count; i++) {
+        if (mq_config_allows_method(config, listener, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *request) {
     const masque_config *config = current_config(tunnel);
-    const mq_certificates *certificates = &config->certificates;
-    bool known = mq_certificates_allow(certificates, request->peer);
-    if (certificates->needed && !known) {
+    unsigned listener = tunnel->conn->listener;
+    bool needed = mq_config_needs_certificate(config, listener);
+    bool known =
+        mq_config_asks_certificates(config, listener) && mq_certificates_allow(&config->certificates, request->peer);
+    if (needed && !known) {
         return MASQUE_AUTH_DENY;
     }
-    if (known && (!certificates->needed || config->method_count == 0)) {
+    if (known && (!needed || !has_methods(config, listener))) {
         identify_certificate(request);
         tunnel->opening->auth_method = MQ_METHOD_CERTIFICATE;
         return MASQUE_AUTH_ALLOW;
     }
     for (size_t i = 0; i < config->method_count; i++) {
         const masque_auth_method *method = &config->methods[i];
+        if (!mq_config_allows_method(config, listener, i)) {
+            continue;
+        }
         masque_verdict verdict = method->check(method->context, request);
         if (verdict != MASQUE_AUTH_NEXT) {
             tunnel->opening->auth_method = method->name;

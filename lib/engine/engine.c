@@ -37,6 +37,30 @@ void mq_log(const masque_engine *engine, const masque_log_record *record) {
 
 /* --- configuration -------------------------------------------------------------- */
 
+static void free_listeners(masque_engine *engine, mq_setup *setup) {
+    for (size_t i = 0; setup->listener_tls && i < setup->config->listener_count; i++) {
+        mq_tls_context_del(setup->listener_tls[i]);
+    }
+    mq_free(mq_engine_allocator(engine), setup->listener_tls);
+}
+
+static int make_listeners(masque_engine *engine, mq_setup *setup) {
+    const masque_config *config = setup->config;
+    int error = 0;
+    if (config->listener_count == 0) {
+        return 0;
+    }
+    setup->listener_tls = mq_zalloc(mq_engine_allocator(engine), config->listener_count * sizeof(mq_tls_context *));
+    if (!setup->listener_tls) {
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < config->listener_count && !error; i++) {
+        const mq_listener *listener = mq_config_listener(config, (unsigned)i);
+        error = listener ? mq_tls_context_new(&setup->listener_tls[i], &listener->credentials, &engine->runtime) : 0;
+    }
+    return error;
+}
+
 static int setup_new(masque_engine *engine, masque_config *config, mq_setup **out) {
     const masque_allocator *allocator = mq_engine_allocator(engine);
     *out = NULL;
@@ -47,20 +71,15 @@ static int setup_new(masque_engine *engine, masque_config *config, mq_setup **ou
     if (!setup) {
         return MASQUE_ERR_NO_MEMORY;
     }
-    int error = mq_tls_context_new(&setup->tls, &config->credentials, &engine->runtime);
-    if (error) {
-        mq_free(allocator, setup);
-        return error;
-    }
-    error = mq_quic_keys_init(&setup->quic_keys, config->quic_secrets, config->quic_secret_count);
-    if (error) {
-        mq_quic_keys_free(&setup->quic_keys);
-        mq_tls_context_del(setup->tls);
-        mq_free(allocator, setup);
-        return error;
-    }
     setup->config = masque_config_retain(config);
     setup->users = 1;
+    int error = mq_tls_context_new(&setup->tls, &config->credentials, &engine->runtime);
+    error = error ? error : make_listeners(engine, setup);
+    error = error ? error : mq_quic_keys_init(&setup->quic_keys, config->quic_secrets, config->quic_secret_count);
+    if (error) {
+        mq_setup_release(engine, setup);
+        return error;
+    }
     *out = setup;
     return 0;
 }
@@ -76,6 +95,7 @@ void mq_setup_release(masque_engine *engine, mq_setup *setup) {
         return;
     }
     mq_tls_context_del(setup->tls);
+    free_listeners(engine, setup);
     mq_quic_keys_free(&setup->quic_keys);
     masque_config_release(setup->config);
     mq_free(mq_engine_allocator(engine), setup);

@@ -44,6 +44,7 @@
 typedef struct mq_setup {
     masque_config *config;
     mq_tls_context *tls;
+    mq_tls_context **listener_tls; /* by number, as far as the configuration has them; NULL: `tls` */
     mq_quic_keys quic_keys;
     size_t users;
 } mq_setup;
@@ -139,7 +140,8 @@ typedef struct mq_conn {
     mq_bucket excess; /* requests beyond that rate */
     bool flooded;     /* and beyond this one */
     uint16_t h3_port; /* for Alt-Svc; 0: none */
-    mq_link tunnels;  /* of mq_tunnel.in_conn */
+    unsigned listener;
+    mq_link tunnels; /* of mq_tunnel.in_conn */
     size_t tunnel_count;
     size_t dials;          /* attempts under way */
     mq_link dial_queue;    /* mq_opening that wait for a place */
@@ -239,6 +241,9 @@ mq_conn *mq_conn_find(const masque_engine *engine, masque_conn_id id);
 /* Does what has become due: output, closing, end, deadlines. CONN may be gone, or an
    ENDED shell, afterwards. */
 void mq_conn_settle(mq_conn *conn);
+/* As its listener has it. */
+mq_tls_context *mq_conn_tls(const mq_conn *conn);
+bool mq_conn_asks_certificates(const mq_conn *conn);
 /* The host took CONN_END. */
 void mq_conn_end_taken(mq_conn *conn);
 /* Ends CONN for ERROR: open tunnels with a reset, GOAWAY, close_notify. */

@@ -37,7 +37,9 @@ int mq_conn_handshake(mq_conn *conn) {
     if (error || conn->tls.state != MQ_TLS_OPEN) {
         return error;
     }
-    if (conn->setup->config->certificates.on && !conn->outbound) {
+    if (conn->outbound) {
+        error = mq_tls_check_server_key(conn->setup->tls, conn->tls.ssl);
+    } else if (mq_conn_asks_certificates(conn)) {
         error = mq_peer_of_tls(&conn->peer, mq_engine_allocator(conn->engine), conn->tls.ssl);
     }
     return error ? error : open_session(conn);
@@ -161,6 +163,25 @@ int masque_conn_set_protocols(masque_engine *engine, masque_conn_id id, unsigned
     }
     conn->tls.protocols = protocols;
     return 0;
+}
+
+int masque_conn_set_listener(masque_engine *engine, masque_conn_id id, unsigned listener) {
+    mq_conn *conn = mq_conn_find(engine, id);
+    if (!conn) {
+        return MASQUE_ERR_STALE;
+    }
+    if (conn->outbound || conn->over_quic || conn->tls.first_bytes_seen) {
+        return MASQUE_ERR_STATE;
+    }
+    conn->listener = listener;
+    if (!mq_config_listener(conn->setup->config, listener)) {
+        return 0;
+    }
+    unsigned protocols = conn->tls.protocols;
+    mq_tls_stream_free(&conn->tls);
+    int error = mq_tls_stream_init(&conn->tls, mq_conn_tls(conn), &engine->pool);
+    conn->tls.protocols = protocols;
+    return error;
 }
 
 int masque_conn_set_h3_port(masque_engine *engine, masque_conn_id id, uint16_t port) {

@@ -118,7 +118,7 @@ static mq_conn *accept_initial(masque_engine *engine, const mq_arrival *arrival)
         refuse(engine, arrival, &initial, INVALID_TOKEN);
         return NULL;
     }
-    if (!engine->setup->config->credentials.chain_pem) {
+    if (!engine->setup->config->credentials.key_pem) {
         return NULL; /* it serves nobody */
     }
     bool full = engine->draining || engine->conns.live >= limits->connections_max ||

@@ -61,12 +61,12 @@ static mq_quic_setup quic_setup_of(mq_conn *conn) {
         .owner = conn,
         .ready = on_ready,
         .opened = on_opened,
-        .tls = conn->setup->tls,
+        .tls = mq_conn_tls(conn),
         .keys = &conn->setup->quic_keys,
         .limits = &config->limits,
         .congestion = config->congestion,
         .may_migrate = config->may_migrate,
-        .asks_certificates = config->certificates.on,
+        .asks_certificates = mq_conn_asks_certificates(conn),
         .stream_window = mq_window_initial(&config->limits),
         .connection_window = mq_window_connection(&config->limits),
         .is_error = mq_h3_is_error,
@@ -85,6 +85,7 @@ mq_conn *mq_quic_conn_new(masque_engine *engine, const struct mq_quic_initial *i
         return NULL;
     }
     conn->over_quic = true;
+    conn->listener = from->listener;
     conn->end_taken = true; /* nobody hears of it */
     if (start(conn, initial, from)) {
         mq_conn_del(conn);

@@ -55,7 +55,7 @@ int mq_quic_client_new(mq_quic **out, const mq_quic_setup *setup, const char *se
     }
     if (!error) {
         wolfSSL_set_connect_state(quic->ssl);
-        error = mq_tls_expect(quic->ssl, server);
+        error = mq_tls_expect(setup->tls, quic->ssl, server);
     }
     if (error) {
         mq_quic_del(quic);

@@ -68,9 +68,9 @@ static void send_address_token(mq_quic *quic) {
 static int on_handshake_done(ngtcp2_conn *ng, void *user) {
     mq_quic *quic = user;
     (void)ng;
-    if (!mq_quic_finish_tls(quic)) {
-        /* RFC 9001 8.1: no_application_protocol. */
-        mq_quic_choose_alert(quic, 120);
+    uint8_t alert = mq_quic_finish_tls(quic);
+    if (alert) {
+        mq_quic_choose_alert(quic, alert);
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     quic->state = quic->state == MQ_QUIC_HANDSHAKE ? MQ_QUIC_OPEN : quic->state;

@@ -7,6 +7,8 @@
 /* RFC 8446 4 and 6. */
 #define NEW_SESSION_TICKET 4
 #define UNEXPECTED_MESSAGE 10
+#define CERTIFICATE_UNKNOWN 46
+#define NO_APPLICATION_PROTOCOL 120
 #define PARAMS_MAX 256
 
 static const masque_allocator *allocator_of(const mq_quic *quic) {
@@ -291,18 +293,26 @@ int mq_quic_start_tls(mq_quic *quic, WOLFSSL_CTX *ctx) {
     return done ? 0 : MASQUE_ERR_NO_MEMORY;
 }
 
-bool mq_quic_finish_tls(mq_quic *quic) {
+/* What is wrong with whom the peer says it is; 0: nothing. */
+static uint8_t check_peer(mq_quic *quic) {
+    if (quic->is_client) {
+        return mq_tls_check_server_key(quic->setup.tls, quic->ssl) ? CERTIFICATE_UNKNOWN : 0;
+    }
+    bool read = !quic->setup.asks_certificates || mq_peer_of_tls(&quic->peer, allocator_of(quic), quic->ssl) == 0;
+    return read ? 0 : CERTIFICATE_UNKNOWN;
+}
+
+uint8_t mq_quic_finish_tls(mq_quic *quic) {
     char *name = NULL;
     unsigned short length = 0;
     bool ours = wolfSSL_ALPN_GetProtocol(quic->ssl, &name, &length) == WOLFSSL_SUCCESS && length > 0;
+    uint8_t alert = ours ? check_peer(quic) : NO_APPLICATION_PROTOCOL;
     quic->resumed = wolfSSL_session_reused(quic->ssl) == 1;
     if (!quic->is_client) {
-        ours =
-            ours && (!quic->setup.asks_certificates || mq_peer_of_tls(&quic->peer, allocator_of(quic), quic->ssl) == 0);
         wolfSSL_free(quic->ssl);
         quic->ssl = NULL;
     }
-    return ours;
+    return alert;
 }
 
 void mq_quic_crypto_callbacks(ngtcp2_callbacks *callbacks) {

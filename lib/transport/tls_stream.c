@@ -121,7 +121,7 @@ int mq_tls_stream_init_client(mq_tls_stream *stream, mq_tls_context *context, mq
     int error = init(stream, mq_tls_context_client_handle(context), pool, protocols);
     if (!error) {
         stream->is_client = true;
-        error = mq_tls_expect(stream->ssl, server);
+        error = mq_tls_expect(context, stream->ssl, server);
     }
     return error ? error : offer_protocols(stream);
 }

@@ -254,6 +254,33 @@ bool limit_sources(sim_world *w, uint64_t amount) {
     return limit_connections(w, amount);
 }
 
+#define IDENTITIES 20
+#define IDENTITY_KEY "key-of-identity-%02u"
+
+void limit_identity_keys(sim_world *w, masque_config *config) {
+    const masque_quota each = {.method = "preshared", .tunnels_max = 9};
+    for (unsigned i = 0; i < IDENTITIES; i++) {
+        char key[32];
+        int length = snprintf(key, sizeof key, IDENTITY_KEY, i);
+        SIM_CHECK(w, masque_config_add_preshared(config, key, key, (size_t)length) == 0, "no key %u", i);
+    }
+    SIM_CHECK(w, masque_config_add_quota(config, &each) == 0, "no quota");
+}
+
+bool limit_identities(sim_world *w, uint64_t amount) {
+    bool refused = false;
+    sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2"});
+    for (unsigned i = 0; i < amount; i++) {
+        char key[32], authority[64];
+        snprintf(key, sizeof key, IDENTITY_KEY, i % IDENTITIES);
+        snprintf(authority, sizeof authority, LIMIT_AUTHORITY_FORMAT, 1000 + i);
+        sim_tun *t = sim_request(c, &(sim_ask){.authority = authority, .key = key, .may_dial = true});
+        sim_settle(w);
+        refused = refused || t->status == 503;
+    }
+    return refused;
+}
+
 bool limit_tunnels(sim_world *w, uint64_t amount) {
     bool refused = false;
     for (unsigned i = 0; i < amount; i++) {

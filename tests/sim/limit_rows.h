@@ -50,6 +50,8 @@ bool limit_connection_buffer(sim_world *w, uint64_t amount);
 bool limit_engine_buffer(sim_world *w, uint64_t amount);
 bool limit_auth_failures(sim_world *w, uint64_t amount);
 bool limit_sources(sim_world *w, uint64_t amount);
+bool limit_identities(sim_world *w, uint64_t amount);
+void limit_identity_keys(sim_world *w, masque_config *config);
 bool limit_addresses(sim_world *w, uint64_t amount);
 bool limit_datagram_queue(sim_world *w, uint64_t amount);
 bool limit_unanswered(sim_world *w, uint64_t amount);

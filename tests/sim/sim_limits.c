@@ -74,6 +74,7 @@ static const limit_row ROWS[] = {
     {"penalty-first-ms", 5000, 5000, 4999, limit_penalty_first, few_failures, NULL},
     {"penalty-last-ms", 8000, 8000, 7999, limit_penalty_last, short_penalty, NULL},
     {"sources", COUNT(16), limit_sources, NULL, NULL},
+    {"quota-identities", COUNT(16), limit_identities, NULL, limit_identity_keys},
     {"addresses-per-name", COUNT(3), limit_addresses, NULL, NULL},
     /* A datagram of 996 bytes takes 1,000 in the queue. */
     {"datagram-queue", 20000, 20, 21, limit_datagram_queue, NULL, NULL},

@@ -35,7 +35,8 @@ static int show_certificate(const sim_conn *conn, masque_config *config) {
     char *chain =
         sim_read_file(stranger ? SIM_DATA "/unit-server-chain.pem" : SIM_DATA "/sim_client.pem", &chain_length);
     char *key = sim_read_file(stranger ? SIM_DATA "/unit-server-key.pem" : SIM_DATA "/sim_client_key.pem", &key_length);
-    int error = masque_config_set_client_identity(config, chain, chain_length, key, key_length);
+    int error =
+        masque_config_set_client_identity(config, conn->options.raw_key ? NULL : chain, chain_length, key, key_length);
     free(chain);
     free(key);
     return error;
@@ -53,7 +54,8 @@ static masque_config *make_config(const sim_conn *conn, const masque_runtime *ru
     masque_limits limits;
     masque_limits_init(&limits);
     limits.handshake_timeout_ms = conn->world->limits.handshake_timeout_ms;
-    int error = masque_config_set_trust(config, text, length);
+    const uint8_t *pin = conn->options.trusted_key;
+    int error = pin ? masque_config_add_trusted_key(config, pin) : masque_config_set_trust(config, text, length);
     free(text);
     if (!error && (conn->options.identified || conn->options.stranger)) {
         error = show_certificate(conn, config);

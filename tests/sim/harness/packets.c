@@ -115,6 +115,7 @@ static bool receive_packet(sim_conn *conn) {
     }
     masque_packets packets = {.local = sim_address("192.0.2.1", 443),
                               .remote = conn->address,
+                              .listener = conn->options.listener,
                               .socket = 5,
                               .ecn = packet.ecn,
                               .bytes = packet.bytes,

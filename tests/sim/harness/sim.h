@@ -97,10 +97,13 @@ typedef struct sim_client {
     const sim_link_model *up; /* the path to the proxy; NULL: a perfect one */
     const sim_link_model *down;
     masque_congestion congestion;
-    const char *name; /* it must be the certificate's; NULL: it is */
-    bool untrusting;  /* knows no authority that signed it */
-    bool identified;  /* an engine, which shows a certificate: sim_client.pem */
-    bool stranger;    /* the same of another CA: unit-server-chain.pem */
+    const char *name;           /* it must be the certificate's; NULL: it is */
+    bool untrusting;            /* knows no authority that signed it */
+    bool identified;            /* an engine, which shows a certificate: sim_client.pem */
+    bool stranger;              /* the same of another CA: unit-server-chain.pem */
+    bool raw_key;               /* with one of both: shows the key alone (RFC 7250) */
+    const uint8_t *trusted_key; /* an engine, which trusts a raw public key with this hash, and no certificate */
+    unsigned listener;          /* it came to */
 } sim_client;
 
 typedef struct sim_field {

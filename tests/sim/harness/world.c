@@ -189,6 +189,9 @@ sim_conn *sim_connect(sim_world *world, const sim_client *client) {
     }
     sim_alloc_side(SIM_PROXY);
     conn->id = masque_accept(world->engine, &address, conn, world->now, &conn->accept_error);
+    if (conn->id && client->listener) {
+        SIM_CHECK(world, masque_conn_set_listener(world->engine, conn->id, client->listener) == 0, "its listener");
+    }
     sim_alloc_side(SIM_TEST);
     if (conn->id) {
         sim_check_new_handle(world, 1, conn->id);
