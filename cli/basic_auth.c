@@ -150,10 +150,18 @@ static masque_verdict check(void *context, const masque_auth_request *request) {
         return MASQUE_AUTH_NEXT;
     }
     if (account_credential_read(&one.credential, basic->accounts, request->credential, request->credential_length)) {
+        uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH];
+        accounts_mark(basic->accounts, one.credential.name, mark);
+        masque_auth_identify(request, one.credential.name, mark);
         verdict = accounts_remember(basic->accounts, &one.credential) ? MASQUE_AUTH_ALLOW : enqueue(basic, &one);
     }
     explicit_bzero(&one, sizeof one);
     return verdict;
+}
+
+static bool still(void *context, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    basic_auth *basic = context;
+    return accounts_has_mark(basic->accounts, mark);
 }
 
 static size_t challenge(void *context, char *text, size_t size) {
@@ -211,7 +219,7 @@ bool basic_auth_add(masque_config *config, const mqd_settings *settings, mqd_mes
         return false;
     }
     const masque_auth_method method = {
-        .name = "basic", .check = check, .challenge = challenge, .release = release, .context = basic};
+        .name = "basic", .check = check, .challenge = challenge, .still = still, .release = release, .context = basic};
     int error = basic->users > 1 ? masque_config_add_auth_method(config, &method) : MASQUE_ERR_NO_MEMORY;
     if (error) {
         release(basic);

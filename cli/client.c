@@ -167,6 +167,10 @@ void client_new(mqd_worker *worker, int fd, const masque_address *address, const
         watched_close(&client->socket, false);
         return;
     }
+    if (masque_conn_set_listener(worker->engine, client->conn, listener->number) != 0) {
+        masque_conn_failed(worker->engine, client->conn, worker->now);
+        return;
+    }
     masque_conn_set_protocols(worker->engine, client->conn, listener->protocols);
     masque_conn_set_h3_port(worker->engine, client->conn, listener->h3_port);
     client->reads = true;

@@ -36,6 +36,7 @@ struct file_mtls {
     char **allow;
     unsigned allow_count;
     char *required;
+    char *raw_public_keys;
 };
 
 static const cyaml_schema_value_t RULE_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
@@ -43,6 +44,7 @@ static const cyaml_schema_value_t RULE_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_PO
 static const cyaml_schema_field_t MTLS_FIELDS[] = {
     LIST("allow", file_mtls, allow, &RULE_ENTRY),
     TEXT("required", file_mtls, required),
+    TEXT("raw-public-keys", file_mtls, raw_public_keys),
     CYAML_FIELD_END,
 };
 
@@ -84,6 +86,7 @@ const cyaml_schema_field_t CONFIG_ACCOUNTS_FIELDS[] = {
 
 const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
     TEXT("challenge", file_auth, challenge),
+    TEXT("revoke-now", file_auth, revoke_now),
     LIST("preshared", file_auth, preshared, &PRESHARED_ENTRY),
     LIST("private-token", file_auth, private_token, &PRIVATE_TOKEN_ENTRY),
     CYAML_FIELD_MAPPING_PTR("spent-tokens", OPTIONAL, file_auth, spent_tokens, SPENT_TOKENS_FIELDS),
@@ -91,6 +94,16 @@ const cyaml_schema_field_t CONFIG_AUTH_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("mtls", OPTIONAL, file_auth, mtls, MTLS_FIELDS),
     CYAML_FIELD_END,
 };
+
+static const cyaml_schema_field_t QUOTA_FIELDS[] = {
+    NEEDED("method", file_quota, method, 40),
+    TEXT("identity", file_quota, identity),
+    TEXT("tunnels", file_quota, tunnels),
+    TEXT("tunnels-per-second", file_quota, tunnels_per_second),
+    TEXT("bytes-per-hour", file_quota, bytes_per_hour),
+    CYAML_FIELD_END,
+};
+const cyaml_schema_value_t CONFIG_QUOTA_ENTRY = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_quota, QUOTA_FIELDS)};
 
 static bool take_preshared(mqd_reader *reader, const file_auth *auth) {
     for (unsigned i = 0; i < auth->preshared_count; i++) {
@@ -235,7 +248,8 @@ static bool take_mtls(mqd_reader *reader, const file_mtls *mtls) {
     for (unsigned i = 0; i < mtls->allow_count; i++) {
         settings_add_certificate_rule(settings, mtls->allow[i]);
     }
-    return config_take_truth(reader, "auth.mtls.required", mtls->required, &settings->certificate_needed);
+    return config_take_truth(reader, "auth.mtls.required", mtls->required, &settings->certificate_needed) &&
+           config_take_truth(reader, "auth.mtls.raw-public-keys", mtls->raw_public_keys, &settings->client_raw_keys);
 }
 
 bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
@@ -243,6 +257,49 @@ bool config_take_auth(mqd_reader *reader, const file_auth *auth) {
         config_take_file(reader, "auth.basic.file", auth->basic->file, &reader->settings->basic);
     }
     return !auth || (config_take_truth(reader, "auth.challenge", auth->challenge, &reader->settings->challenge) &&
+                     config_take_truth(reader, "auth.revoke-now", auth->revoke_now, &reader->settings->revoke_now) &&
                      take_preshared(reader, auth) && take_private_tokens(reader, auth) &&
                      take_mtls(reader, auth->mtls) && take_spent_tokens(reader, auth->spent_tokens));
+}
+
+/* --- quotas ------------------------------------------------------------------------------------------------------- */
+
+static bool take_bound(mqd_reader *reader, unsigned index, const char *name, const char *text, uint64_t *bound) {
+    char key[64];
+    snprintf(key, sizeof key, "quotas[%u].%s", index, name);
+    if (text && (!parse_whole_number(text, bound, reader->message) || *bound == 0)) {
+        say(reader->message, "expected a whole number from 1 on, not “%.40s”", text);
+        return config_complain_of(reader, key);
+    }
+    return true;
+}
+
+static bool take_quota(mqd_reader *reader, const file_quota *entry, unsigned index) {
+    char key[64];
+    masque_quota quota = {.method = settings_method_name(entry->method), .identity = entry->identity};
+    snprintf(key, sizeof key, "quotas[%u].method", index);
+    if (!quota.method) {
+        say(reader->message, "“%.40s” is no method; expected preshared, basic, private-token or mtls", entry->method);
+        return config_complain_of(reader, key);
+    }
+    if (!take_bound(reader, index, "tunnels", entry->tunnels, &quota.tunnels_max) ||
+        !take_bound(reader, index, "tunnels-per-second", entry->tunnels_per_second, &quota.tunnels_rate) ||
+        !take_bound(reader, index, "bytes-per-hour", entry->bytes_per_hour, &quota.bytes_per_hour)) {
+        return false;
+    }
+    if (!quota.tunnels_max && !quota.tunnels_rate && !quota.bytes_per_hour) {
+        say(reader->message, "bounds nothing: give tunnels, tunnels-per-second or bytes-per-hour");
+        return config_complain_of(reader, key);
+    }
+    settings_add_quota(reader->settings, &quota, config_place_of(reader, key).text);
+    return true;
+}
+
+bool config_take_quotas(mqd_reader *reader, const file_quota *entries, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        if (!take_quota(reader, &entries[i], i)) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config_auth.h"
+#include "config_listeners.h"
 #include "config_roles.h"
 #include "files.h"
 #include "yaml_line.h"
@@ -14,15 +15,10 @@
 
 /* --- the file's shape -------------------------------------------------------------- */
 
-typedef struct file_listener {
-    char *address;
-    char **protocols;
-    unsigned protocols_count;
-} file_listener;
-
 typedef struct file_tls {
     char *certificate;
     char *private_key;
+    char *raw_public_key;
     char *client_ca;
     char *client_crl;
 } file_tls;
@@ -73,6 +69,8 @@ typedef struct file_root {
     file_limits *limits;
     file_log *log;
     file_quic *quic;
+    file_quota *quotas;
+    unsigned quotas_count;
     file_issuer *issuer;
     file_attester *attester;
     char *udp_template;
@@ -83,20 +81,10 @@ typedef struct file_root {
 
 static const cyaml_schema_value_t TEXT_ENTRY = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 4096)};
 
-static const cyaml_schema_field_t LISTENER_FIELDS[] = {
-    CYAML_FIELD_STRING_PTR("address", CYAML_FLAG_POINTER, file_listener, address, 1, 100),
-    CYAML_FIELD_SEQUENCE("protocols", OPTIONAL, file_listener, protocols, &TEXT_ENTRY, 1, 8),
-    CYAML_FIELD_END,
-};
-static const cyaml_schema_value_t LISTENER_ENTRY = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, file_listener, LISTENER_FIELDS)};
-
 static const cyaml_schema_field_t TLS_FIELDS[] = {
-    TEXT("certificate", file_tls, certificate),
-    TEXT("private-key", file_tls, private_key),
-    TEXT("client-ca", file_tls, client_ca),
-    TEXT("client-crl", file_tls, client_crl),
-    CYAML_FIELD_END,
+    TEXT("certificate", file_tls, certificate),       TEXT("private-key", file_tls, private_key),
+    TEXT("raw-public-key", file_tls, raw_public_key), TEXT("client-ca", file_tls, client_ca),
+    TEXT("client-crl", file_tls, client_crl),         CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t TARGETS_FIELDS[] = {
@@ -140,7 +128,7 @@ static const cyaml_schema_field_t QUIC_FIELDS[] = {
 };
 
 static const cyaml_schema_field_t ROOT_FIELDS[] = {
-    LIST("listen", file_root, listen, &LISTENER_ENTRY),
+    LIST("listen", file_root, listen, &CONFIG_LISTENER_ENTRY),
     CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, file_root, tls, TLS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("auth", OPTIONAL, file_root, auth, CONFIG_AUTH_FIELDS),
     CYAML_FIELD_MAPPING_PTR("targets", OPTIONAL, file_root, targets, TARGETS_FIELDS),
@@ -148,6 +136,7 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
     CYAML_FIELD_MAPPING_PTR("quic", OPTIONAL, file_root, quic, QUIC_FIELDS),
+    LIST("quotas", file_root, quotas, &CONFIG_QUOTA_ENTRY),
     CYAML_FIELD_MAPPING_PTR("issuer", OPTIONAL, file_root, issuer, CONFIG_ISSUER_FIELDS),
     CYAML_FIELD_MAPPING_PTR("attester", OPTIONAL, file_root, attester, CONFIG_ATTESTER_FIELDS),
     TEXT("udp-template", file_root, udp_template),
@@ -160,41 +149,6 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
 static const cyaml_schema_value_t ROOT = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, file_root, ROOT_FIELDS)};
 
 /* --- taking over --------------------------------------------------------------------- */
-
-static bool take_protocols(mqd_reader *reader, const file_listener *entry, unsigned index, unsigned *protocols) {
-    *protocols = entry->protocols ? 0 : PROTOCOLS_DEFAULT;
-    for (unsigned i = 0; i < entry->protocols_count; i++) {
-        char key[64];
-        if (strcmp(entry->protocols[i], "h2") == 0) {
-            *protocols |= MASQUE_PROTOCOL_H2;
-        } else if (strcmp(entry->protocols[i], "h3") == 0) {
-            *protocols |= MASQUE_PROTOCOL_H3;
-        } else if (strcmp(entry->protocols[i], "http/1.1") == 0) {
-            *protocols |= MASQUE_PROTOCOL_HTTP11;
-        } else {
-            snprintf(key, sizeof key, "listen[%u].protocols[%u]", index, i);
-            say(reader->message, "“%.40s” is no protocol of this version; expected h3, h2 or http/1.1",
-                entry->protocols[i]);
-            return config_complain_of(reader, key);
-        }
-    }
-    return true;
-}
-
-static bool take_listeners(mqd_reader *reader, const file_root *root) {
-    for (unsigned i = 0; i < root->listen_count; i++) {
-        char key[64];
-        unsigned protocols;
-        snprintf(key, sizeof key, "listen[%u].address", i);
-        if (!take_protocols(reader, &root->listen[i], i, &protocols)) {
-            return false;
-        }
-        if (!settings_add_listener(reader->settings, root->listen[i].address, protocols, reader->message)) {
-            return config_complain_of(reader, key);
-        }
-    }
-    return true;
-}
 
 static bool take_rules(mqd_reader *reader, char *const *texts, unsigned count, bool allow) {
     for (unsigned i = 0; i < count; i++) {
@@ -295,14 +249,27 @@ static bool take_workers(mqd_reader *reader, const char *text) {
     return count >= 1 && count <= WORKERS_MAX;
 }
 
+static bool take_tls(mqd_reader *reader, const file_tls *tls) {
+    mqd_settings *settings = reader->settings;
+    if (!tls) {
+        return true;
+    }
+    config_take_file(reader, "tls.certificate", tls->certificate, &settings->certificate);
+    config_take_file(reader, "tls.private-key", tls->private_key, &settings->private_key);
+    config_take_file(reader, "tls.client-ca", tls->client_ca, &settings->client_ca);
+    config_take_file(reader, "tls.client-crl", tls->client_crl, &settings->client_crl);
+    if (!config_take_truth(reader, "tls.raw-public-key", tls->raw_public_key, &settings->raw_key)) {
+        return false;
+    }
+    if (settings->raw_key && (tls->certificate || !tls->private_key)) {
+        say(reader->message, "goes with a private-key, and without a certificate");
+        return config_complain_of(reader, "tls.raw-public-key");
+    }
+    return true;
+}
+
 static bool take_process(mqd_reader *reader, const file_root *root) {
     mqd_settings *settings = reader->settings;
-    if (root->tls) {
-        config_take_file(reader, "tls.certificate", root->tls->certificate, &settings->certificate);
-        config_take_file(reader, "tls.private-key", root->tls->private_key, &settings->private_key);
-        config_take_file(reader, "tls.client-ca", root->tls->client_ca, &settings->client_ca);
-        config_take_file(reader, "tls.client-crl", root->tls->client_crl, &settings->client_crl);
-    }
     if (root->user) {
         settings_set_text(&settings->user, root->user);
         settings_set_text(&settings->user_place, config_place_of(reader, "user").text);
@@ -373,8 +340,10 @@ static bool check_certificates(mqd_reader *reader) {
     const char *alone = settings->client_crl.path           ? "tls.client-crl"
                         : settings->certificate_rules_place ? "auth.mtls"
                                                             : NULL;
-    if (alone && !settings->client_ca.path) {
-        say(reader->message, "needs tls.client-ca, whose certificates clients show");
+    bool clients = settings->client_ca.path || (settings->client_raw_keys && !settings->client_crl.path);
+    if (alone && !clients) {
+        say(reader->message, "needs tls.client-ca, whose certificates clients show%s",
+            settings->client_crl.path ? "" : "; or raw-public-keys: true");
         return config_complain_of(reader, alone);
     }
     return true;
@@ -382,8 +351,10 @@ static bool check_certificates(mqd_reader *reader) {
 
 static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
-    return take_listeners(reader, root) && take_process(reader, root) && config_take_auth(reader, root->auth) &&
-           config_take_issuer(reader, root->issuer) && config_take_attester(reader, root->attester) &&
+    return config_take_listeners(reader, root->listen, root->listen_count) && take_tls(reader, root->tls) &&
+           take_process(reader, root) && config_take_auth(reader, root->auth) &&
+           config_take_quotas(reader, root->quotas, root->quotas_count) && config_take_issuer(reader, root->issuer) &&
+           config_take_attester(reader, root->attester) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
            check_certificates(reader) && take_dns(reader, root->dns) && take_quic(reader, root->quic) &&

@@ -92,7 +92,10 @@ static options_result read_settings(mqd_program *program, mqd_settings *settings
 static bool same_listeners(const mqd_settings *a, const mqd_settings *b) {
     bool same = a->listener_count == b->listener_count;
     for (size_t i = 0; same && i < a->listener_count; i++) {
-        same = memcmp(&a->listeners[i], &b->listeners[i], sizeof a->listeners[i]) == 0;
+        const mqd_listener *one = &a->listeners[i];
+        const mqd_listener *other = &b->listeners[i];
+        same = masque_address_same_ip(&one->address, &other->address) && one->address.port == other->address.port &&
+               one->protocols == other->protocols;
     }
     return same;
 }
@@ -139,7 +142,8 @@ static bool make_config(const mqd_program *program, const mqd_settings *settings
                         mqd_message *message) {
     *config = NULL;
     if (settings->listener_count > 0) {
-        *config = proxy_config_new(settings, program->ticket_key, program->tokens, program->directories, message);
+        *config = proxy_config_new(settings, program->ticket_key, program->tokens, program->directories,
+                                   program->config, message);
     }
     return *config || settings->listener_count == 0;
 }
@@ -349,6 +353,10 @@ static void warn_of_unreadable(const mqd_program *program) {
     warn_if_unreadable(program, settings->config_file);
     warn_if_unreadable(program, settings->certificate.path);
     warn_if_unreadable(program, settings->private_key.path);
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        warn_if_unreadable(program, settings->listeners[i].certificate.path);
+        warn_if_unreadable(program, settings->listeners[i].private_key.path);
+    }
     for (size_t i = 0; i < settings->preshared_count; i++) {
         warn_if_unreadable(program, settings->preshared[i].file.path);
     }

@@ -79,7 +79,11 @@ static bool read_once(worker_udp *udp) {
     if (length < 0) {
         return errno != EAGAIN;
     }
-    masque_packets packets = {.local = udp->local, .socket = udp->number, .bytes = bytes, .length = (size_t)length};
+    masque_packets packets = {.local = udp->local,
+                              .listener = udp->number + 1,
+                              .socket = udp->number,
+                              .bytes = bytes,
+                              .length = (size_t)length};
     masque_route route;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         take_control(&packets, header);

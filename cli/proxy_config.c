@@ -35,45 +35,130 @@ static char *read_named_secret(const mqd_file *file, size_t *length, mqd_message
     return text;
 }
 
+/* A certificate chain, unless its file has no name, and the key. */
+typedef struct key_pair {
+    char *chain;
+    size_t chain_length;
+    char *key;
+    size_t key_length;
+} key_pair;
+
+static bool read_pair(key_pair *pair, const mqd_file *certificate, const mqd_file *key, mqd_message *message) {
+    *pair = (key_pair){.chain = NULL};
+    pair->chain = certificate->path ? read_named(certificate, &pair->chain_length, message) : NULL;
+    if (!certificate->path || pair->chain) {
+        pair->key = read_named_secret(key, &pair->key_length, message);
+    }
+    if (!pair->key) {
+        free(pair->chain);
+    }
+    return pair->key != NULL;
+}
+
+static void free_pair(key_pair *pair) {
+    free(pair->chain);
+    forget_secret(pair->key, pair->key_length);
+}
+
+/* Where each listener has its own, the first one's will do for all that is not said. */
+static bool every_listener_has_its_own(const mqd_settings *settings) {
+    bool every = settings->listener_count > 0;
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        every = every && settings->listeners[i].private_key.path;
+    }
+    return every;
+}
+
 static bool add_certificate(masque_config *config, const mqd_settings *settings, mqd_message *message) {
-    size_t chain_length = 0;
-    size_t key_length = 0;
-    if (!settings->certificate.path || !settings->private_key.path) {
+    bool first = !settings->private_key.path && !settings->certificate.path && every_listener_has_its_own(settings);
+    const mqd_file *certificate = first ? &settings->listeners[0].certificate : &settings->certificate;
+    const mqd_file *private_key = first ? &settings->listeners[0].private_key : &settings->private_key;
+    key_pair pair;
+    if (!private_key->path || (!certificate->path && !settings->raw_key && !first)) {
         say(message,
             "no %s: give tls.certificate and tls.private-key in the configuration file, or --certificate and "
             "--private-key",
-            settings->certificate.path ? "private key" : "certificate");
+            certificate->path ? "private key" : "certificate");
         return false;
     }
-    char *chain = read_named(&settings->certificate, &chain_length, message);
-    char *key = chain ? read_named_secret(&settings->private_key, &key_length, message) : NULL;
-    int error = key ? masque_config_set_certificate(config, chain, chain_length, key, key_length) : 0;
-    bool done = key && !error;
+    if (!read_pair(&pair, certificate, private_key, message)) {
+        return false;
+    }
+    int error = masque_config_set_certificate(config, pair.chain, pair.chain_length, pair.key, pair.key_length);
     if (error) {
         say(message, "%s", masque_error_text(error));
     }
-    free(chain);
-    forget_secret(key, key_length);
-    return done;
+    free_pair(&pair);
+    return error == 0;
+}
+
+/* Behind methods and certificates. */
+static bool add_listener(masque_config *config, const mqd_listener *listener, unsigned number, mqd_message *message) {
+    key_pair pair = {.chain = NULL};
+    if (listener->private_key.path && !read_pair(&pair, &listener->certificate, &listener->private_key, message)) {
+        return false;
+    }
+    const masque_listener given = {.chain_pem = pair.chain,
+                                   .chain_length = pair.chain_length,
+                                   .key_pem = pair.key,
+                                   .key_length = pair.key_length,
+                                   .methods = listener->method_count > 0 ? listener->methods : NULL,
+                                   .method_count = listener->method_count,
+                                   .needs_certificate = listener->needs_certificate};
+    int error = masque_config_set_listener(config, number, &given);
+    free_pair(&pair);
+    if (error == MASQUE_ERR_INVALID) {
+        say(message, "%.250s: its list `auth` names a method that the section `auth` doesn't have", listener->place);
+    } else if (error) {
+        say(message, "%.250s: %s", listener->place, masque_error_text(error));
+    }
+    return error == 0;
+}
+
+static bool add_listeners(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const mqd_listener *listener = &settings->listeners[i];
+        if (listener->place && !add_listener(config, listener, (unsigned)i + 1, message)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_quotas(masque_config *config, const mqd_settings *settings, mqd_message *message) {
+    for (size_t i = 0; i < settings->quota_count; i++) {
+        const quota_settings *quota = &settings->quotas[i];
+        int error = masque_config_add_quota(config, &quota->quota);
+        if (error) {
+            say(message, "%.200s: %s", quota->place,
+                error == MASQUE_ERR_INVALID
+                    ? "a second quota of this identity, or an identity that is none: expected a name of at most 255 "
+                      "bytes, or of mtls a rule such as dns:NAME"
+                    : masque_error_text(error));
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool add_client_certificates(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     size_t ca_length = 0, crl_length = 0, wrong = 0;
     const mqd_file *ca = &settings->client_ca;
     const mqd_file *crl = &settings->client_crl;
-    if (!ca->path) {
+    if (!ca->path && !settings->client_raw_keys) {
         return true;
     }
-    char *ca_pem = read_named(ca, &ca_length, message);
+    char *ca_pem = ca->path ? read_named(ca, &ca_length, message) : NULL;
     char *crl_bytes = ca_pem && crl->path ? read_named(crl, &crl_length, message) : NULL;
     bool done = false;
-    if (ca_pem && (crl_bytes || !crl->path)) {
+    if ((ca_pem || !ca->path) && (crl_bytes || !crl->path)) {
         const masque_client_certificates certificates = {.ca_pem = ca_pem,
                                                          .ca_length = ca_length,
                                                          .crl = crl_bytes,
                                                          .crl_length = crl_length,
                                                          .allow = (const char *const *)settings->certificate_rules,
                                                          .allow_count = settings->certificate_rule_count,
+                                                         .raw_keys = settings->client_raw_keys,
                                                          .needed = settings->certificate_needed};
         int error = masque_config_set_client_certificates(config, &certificates, &wrong);
         done = error == 0;
@@ -82,8 +167,10 @@ static bool add_client_certificates(masque_config *config, const mqd_settings *s
                 "%.200s: “%.80s” is no rule; expected subject:CN=…, dns:NAME, sha256:HASH of the public key, or a URI "
                 "such as spiffe://…",
                 settings->certificate_rules_place, settings->certificate_rules[wrong]);
-        } else if (error) {
+        } else if (error && ca->path) {
             say(message, "%.250s: %.200s: %s", ca->place, ca->path, masque_error_text(MASQUE_ERR_CLIENT_CA));
+        } else if (error) {
+            say(message, "auth.mtls: %s", masque_error_text(error));
         }
     }
     free(ca_pem);
@@ -91,16 +178,23 @@ static bool add_client_certificates(masque_config *config, const mqd_settings *s
     return done;
 }
 
-bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message) {
+static bool has_expired(const mqd_file *certificate, mqd_message *message) {
     size_t length = 0;
     char day[CERTIFICATE_DAY_SIZE];
-    char *chain = read_named(&settings->certificate, &length, message);
+    char *chain = certificate->path ? read_named(certificate, &length, message) : NULL;
     bool expired = chain && certificate_has_expired(chain, length, day);
     if (expired) {
-        say(message, "%.250s: %.200s ended on %s; clients will refuse it", settings->certificate.place,
-            settings->certificate.path, day);
+        say(message, "%.250s: %.200s ended on %s; clients will refuse it", certificate->place, certificate->path, day);
     }
     free(chain);
+    return expired;
+}
+
+bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message) {
+    bool expired = has_expired(&settings->certificate, message);
+    for (size_t i = 0; i < settings->listener_count && !expired; i++) {
+        expired = has_expired(&settings->listeners[i].certificate, message);
+    }
     return expired;
 }
 
@@ -233,17 +327,24 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
         say(message, "nobody could authenticate: give auth.preshared or another method in the configuration file, "
                      "--preshared-key-file, or MASQUE_PRESHARED_KEY in the environment");
     } else if (error) {
-        const mqd_file *file = error == MASQUE_ERR_CERTIFICATE  ? &settings->certificate
+        unsigned listener = masque_config_wrong_listener(config);
+        bool at_listener = listener > 0 || !settings->private_key.path;
+        const mqd_listener *own = &settings->listeners[listener > 0 ? listener - 1 : 0];
+        const mqd_file *certificate = at_listener ? &own->certificate : &settings->certificate;
+        const mqd_file *private_key = at_listener ? &own->private_key : &settings->private_key;
+        const mqd_file *file = error == MASQUE_ERR_CERTIFICATE  ? certificate
                                : error == MASQUE_ERR_CLIENT_CA  ? &settings->client_ca
                                : error == MASQUE_ERR_CLIENT_CRL ? &settings->client_crl
-                                                                : &settings->private_key;
-        say(message, "%.250s: %.200s: %s", file->place, file->path, masque_error_text(error));
+                                                                : private_key;
+        say(message, "%.250s: %.200s: %s", file->place ? file->place : "tls", file->path ? file->path : "",
+            masque_error_text(error));
     }
     return error == 0;
 }
 
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
-                                spent_store *tokens, token_directories *directories, mqd_message *message) {
+                                spent_store *tokens, token_directories *directories, const masque_config *before,
+                                mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     masque_config *config = masque_config_new(&runtime);
     if (!config) {
@@ -252,6 +353,8 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     }
     masque_config_set_limits(config, &settings->limits);
     masque_config_set_challenge(config, settings->challenge);
+    masque_config_set_revocation(config, settings->revoke_now);
+    masque_config_continue(config, before);
     masque_config_add_ticket_key(config, ticket_key);
     for (size_t i = 0; i < settings->rule_count; i++) {
         masque_config_add_target_rule(config, &settings->rules[i]);
@@ -259,8 +362,9 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
     add_own_addresses(config, settings);
     if (!add_certificate(config, settings, message) || !add_keys(config, settings, message) ||
         !add_client_certificates(config, settings, message) || !basic_auth_add(config, settings, message) ||
-        !private_tokens_add(config, settings, tokens, directories, message) || !set_quic(config, settings, message) ||
-        !seal(config, settings, message)) {
+        !private_tokens_add(config, settings, tokens, directories, message) ||
+        !add_listeners(config, settings, message) || !add_quotas(config, settings, message) ||
+        !set_quic(config, settings, message) || !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

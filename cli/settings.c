@@ -45,6 +45,20 @@ static void free_file(mqd_file *file) {
     free(file->place);
 }
 
+static void free_listener(mqd_listener *listener) {
+    free(listener->place);
+    free_file(&listener->certificate);
+    free_file(&listener->private_key);
+}
+
+static void free_quotas(mqd_settings *settings) {
+    for (size_t i = 0; i < settings->quota_count; i++) {
+        free(settings->quotas[i].place);
+        free(settings->quotas[i].identity);
+    }
+    free(settings->quotas);
+}
+
 static void free_token_key(token_key *key) {
     free(key->place);
     free(key->issuer);
@@ -88,6 +102,10 @@ void settings_free(mqd_settings *settings) {
         free_token_key(&settings->token_keys[i]);
     }
     free_roles(settings);
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
+        free_listener(&settings->listeners[i]);
+    }
+    free_quotas(settings);
     free_file(&settings->basic);
     free(settings->spent.file);
     free(settings->spent.redis_url);
@@ -178,6 +196,28 @@ void settings_add_certificate_rule(mqd_settings *settings, const char *rule) {
     settings->certificate_rules[count - 1] = NULL;
     settings_set_text(&settings->certificate_rules[count - 1], rule);
     settings->certificate_rule_count = count;
+}
+
+void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place) {
+    size_t count = settings->quota_count + 1;
+    settings->quotas = must_have(realloc(settings->quotas, count * sizeof *settings->quotas));
+    quota_settings *added = &settings->quotas[count - 1];
+    *added = (quota_settings){.quota = *quota};
+    settings_set_text(&added->place, place);
+    settings_set_text(&added->identity, quota->identity);
+    added->quota.identity = added->identity;
+    settings->quota_count = count;
+}
+
+const char *settings_method_name(const char *key) {
+    static const char *const names[][2] = {
+        {"preshared", "preshared"}, {"basic", "basic"}, {"private-token", "privacy-pass"}, {"mtls", "certificate"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i][0], key) == 0) {
+            return names[i][1];
+        }
+    }
+    return NULL;
 }
 
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message) {

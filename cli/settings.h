@@ -31,10 +31,27 @@ typedef struct mqd_file {
     char *place;
 } mqd_file;
 
+/* The library's names of the methods that a listener may choose among. */
+#define METHODS_MAX 4
+const char *settings_method_name(const char *key);
+
 typedef struct mqd_listener {
     masque_address address;
     unsigned protocols; /* MASQUE_PROTOCOL_… */
+    char *place;        /* NULL: there is nothing of its own but these two */
+    mqd_file certificate;
+    mqd_file private_key;             /* without a certificate: a raw public key */
+    const char *methods[METHODS_MAX]; /* static */
+    size_t method_count;              /* 0: all */
+    bool needs_certificate;
 } mqd_listener;
+
+/* What an identity may use. */
+typedef struct quota_settings {
+    char *place; /* "p.yaml:4: “quotas[0]”" */
+    char *identity;
+    masque_quota quota; /* its identity points to the one above */
+} quota_settings;
 
 typedef struct preshared_key {
     char *name;
@@ -112,12 +129,14 @@ typedef struct mqd_settings {
     size_t listener_count;
     mqd_file certificate;
     mqd_file private_key;
+    bool raw_key;       /* shown in place of a certificate */
     mqd_file client_ca; /* of clients' certificates */
     mqd_file client_crl;
     char **certificate_rules; /* whom of those it signed */
     size_t certificate_rule_count;
     char *certificate_rules_place;
     bool certificate_needed;
+    bool client_raw_keys;
     preshared_key preshared[PRESHARED_MAX];
     size_t preshared_count;
     token_key token_keys[TOKEN_KEYS_MAX];
@@ -125,6 +144,9 @@ typedef struct mqd_settings {
     spent_settings spent;
     mqd_file basic; /* accounts */
     bool challenge; /* 407 for a request without credentials */
+    bool revoke_now;
+    quota_settings *quotas;
+    size_t quota_count;
     issuer_settings issuer;
     attester_settings attester;
     masque_target_rule *rules;
@@ -157,6 +179,7 @@ void settings_set_file(mqd_file *file, const char *path, const char *place);
 bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message);
 bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message);
 void settings_add_certificate_rule(mqd_settings *settings, const char *rule);
+void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place);
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message);
 /* To the key that was added last. */
 void settings_set_key_file(mqd_settings *settings, const char *path, const char *place);

@@ -353,6 +353,7 @@ static bool init_listeners(mqd_worker *worker, const worker_setup *setup, mqd_me
             return false;
         }
         listener->protocols = setup->protocols[i] & MASQUE_PROTOCOL_ALL;
+        listener->number = (unsigned)i + 1;
         listener->h3_port = worker->udps[i].local.port;
         listener->open = true;
         watched_set(&listener->socket, UV_READABLE, on_listener);

@@ -36,6 +36,7 @@ typedef struct mqd_watched {
 typedef struct worker_listener {
     mqd_watched socket;
     unsigned protocols; /* of HTTP over TCP */
+    unsigned number;    /* the configuration's: from 1 */
     uint16_t h3_port;   /* where the same listener serves HTTP/3; 0: nowhere */
     bool open;
 } worker_listener;

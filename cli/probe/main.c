@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
         options_free(&options);
         return (int)result;
     }
-    fprintf(stderr, "masqueproxy: “%.40s” is no subcommand; expected get, udp or token, see masqueproxy --help\n",
-            name);
+    fprintf(stderr, "masqueproxy: %s%.40s%s; expected get, udp or token, see masqueproxy --help\n",
+            name[0] ? "“" : "there is no subcommand", name, name[0] ? "” is no subcommand" : "");
     return EXIT_USAGE;
 }

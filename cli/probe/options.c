@@ -81,6 +81,27 @@ static bool take_private_key(probe_options *options, const char *value, mqd_mess
     return options->private_key != NULL;
 }
 
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+static bool take_proxy_key(probe_options *options, const char *value, mqd_message *message) {
+    const char *digits = strncmp(value, "sha256:", 7) == 0 ? value + 7 : value;
+    options->has_proxy_key = strlen(digits) == 64;
+    for (size_t i = 0; i < 32 && options->has_proxy_key; i++) {
+        int high = hex_digit(digits[2 * i]), low = hex_digit(digits[2 * i + 1]);
+        options->has_proxy_key = high >= 0 && low >= 0;
+        options->proxy_key[i] = (uint8_t)(high << 4 | low);
+    }
+    if (!options->has_proxy_key) {
+        say(message,
+            "--proxy-key: “%.80s” is no hash of a key; expected sha256: and 64 hexadecimal digits, as `openssl "
+            "pkey -in KEY -pubout -outform DER | sha256sum` says them",
+            value);
+    }
+    return options->has_proxy_key;
+}
+
 static bool take_insecure(probe_options *options, const char *value, mqd_message *message) {
     (void)value;
     (void)message;
@@ -171,7 +192,8 @@ static const flag_row ROWS[] = {
     {"http1", NULL, "only HTTP/1.1", take_http1},
     {"ca", "FILE", "trust these certificates, PEM, of proxy and target; unless told: the system's", take_ca},
     {"certificate", "FILE", "show the proxy this certificate, PEM; with --private-key", take_certificate},
-    {"private-key", "FILE", "of that certificate, PEM", take_private_key},
+    {"private-key", "FILE", "of that certificate, PEM; alone it is a raw public key (RFC 7250)", take_private_key},
+    {"proxy-key", "HASH", "trust the proxy by its raw public key, sha256:HEX, and by no certificate", take_proxy_key},
     {"insecure", NULL, "trust anybody; for tests", take_insecure},
     {"preshared-key-file", "FILE", "the proxy's key; or MASQUE_PRESHARED_KEY in the environment", take_key_file},
     {"token-wallet", "FILE", "show a Privacy Pass token of this wallet to the proxy", take_token_wallet},
@@ -220,8 +242,8 @@ static bool complete(probe_options *options, mqd_message *message) {
         say(message, "which proxy? --proxy https://HOST[:PORT]");
         return false;
     }
-    if (!options->certificate != !options->private_key) {
-        say(message, "--certificate and --private-key go together");
+    if (options->certificate && !options->private_key) {
+        say(message, "--certificate needs --private-key");
         return false;
     }
     if (options->protocol_count == 0) {

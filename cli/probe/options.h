@@ -25,7 +25,9 @@ typedef struct probe_options {
     size_t protocol_count;
     char *trust; /* PEM; NULL: anybody */
     size_t trust_length;
-    char *certificate; /* PEM of who we are, or NULL */
+    uint8_t proxy_key[32]; /* the hash of its raw public key, in place of TRUST */
+    bool has_proxy_key;
+    char *certificate; /* PEM of who we are, or NULL: the key alone, if there is one */
     size_t certificate_length;
     char *private_key;
     size_t private_key_length;

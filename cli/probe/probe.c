@@ -228,10 +228,13 @@ static bool make_engine(probe *p) {
     const masque_runtime runtime = {.random = system_random};
     const probe_options *options = p->options;
     p->config = masque_config_new(&runtime);
-    int error = p->config
-                    ? masque_config_set_trust(p->config, options->trust, options->trust ? options->trust_length : 0)
-                    : MASQUE_ERR_NO_MEMORY;
-    if (!error && options->certificate) {
+    int error = p->config ? 0 : MASQUE_ERR_NO_MEMORY;
+    if (!error) {
+        error = options->has_proxy_key
+                    ? masque_config_add_trusted_key(p->config, options->proxy_key)
+                    : masque_config_set_trust(p->config, options->trust, options->trust ? options->trust_length : 0);
+    }
+    if (!error && options->private_key) {
         error = masque_config_set_client_identity(p->config, options->certificate, options->certificate_length,
                                                   options->private_key, options->private_key_length);
     }

@@ -20,8 +20,6 @@
 #include "tokens/directory.h"
 #include "tokens/wallet.h"
 
-#define CALL_TIMEOUT_S 30u
-
 static probe_exit complain(const char *command, const mqd_message *message, probe_exit result) {
     fprintf(stderr, "masqueproxy token %s: %s\n", command, message->text);
     return result;
@@ -123,7 +121,7 @@ static bool call(shop *s, http_call *call, http_result *result) {
     call->ca_file = s->options->ca;
     call->certificate = s->options->certificate;
     call->private_key = s->options->private_key;
-    call->timeout_s = CALL_TIMEOUT_S;
+    call->timeout_s = (unsigned)((s->options->timeout_ms + 999) / 1000);
     if (s->options->attester && s->options->user) {
         call->user = s->options->user;
         call->password = s->password;
@@ -272,8 +270,17 @@ static bool prepare(shop *s) {
     const token_options *options = s->options;
     const char *issuer = options->issuer ? options->issuer : options->attester;
     size_t length;
-    if (!issuer || !options->wallet || !is_https(options->issuer) || !is_https(options->attester)) {
+    if (!issuer || !options->wallet) {
         say(&s->message, "give --issuer https://… or --attester https://…, and --token-wallet FILE");
+        return false;
+    }
+    if (!is_https(options->issuer) || !is_https(options->attester)) {
+        say(&s->message, "“%.200s” is no URL that is asked for tokens; expected https://HOST[:PORT]",
+            is_https(options->issuer) ? options->attester : options->issuer);
+        return false;
+    }
+    if (options->attester && (!options->user || !options->password_file)) {
+        say(&s->message, "an attester wants to know who asks: --user NAME and --password-file FILE");
         return false;
     }
     if (options->attester && !options->issuer && !options->issuer_name) {
@@ -302,7 +309,7 @@ static bool prepare(shop *s) {
     if (!wallet_add(options->wallet, NULL, 0, &s->message)) {
         return false;
     }
-    if (!options->password_file) {
+    if (!options->password_file) { /* the issuer itself is asked */
         return true;
     }
     s->password = read_password_file(options->password_file, &s->password_length, &s->message);
@@ -428,13 +435,18 @@ probe_exit command_token(int argc, char **argv) {
         if (!token_options_read(&options, argc - 1, argv + 1, &message)) {
             return complain(name, &message, EXIT_USAGE);
         }
+        if (options.help) {
+            command_token_print();
+            token_options_print();
+            return EXIT_OK;
+        }
         if (ROWS[i].needs_wallet && !options.wallet) {
             say(&message, "which wallet? --token-wallet FILE");
             return complain(name, &message, EXIT_USAGE);
         }
         return ROWS[i].run(&options);
     }
-    fprintf(stderr, "masqueproxy token: “%.40s” is no subcommand; expected keygen, account, get, show or export\n",
-            name);
+    fprintf(stderr, "masqueproxy token: %s%.40s%s; expected keygen, account, get, show or export\n",
+            name[0] ? "“" : "there is no subcommand", name, name[0] ? "” is no subcommand" : "");
     return EXIT_USAGE;
 }

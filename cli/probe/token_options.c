@@ -6,13 +6,14 @@
 #include <string.h>
 
 #define COUNT_MAX 10000u
+#define TIMEOUT_DEFAULT_MS 30000u
 
 /* TEXT: of a field at OFFSET. */
-typedef enum flag_kind { FLAG_TEXT, FLAG_TYPE, FLAG_COUNT } flag_kind;
+typedef enum flag_kind { FLAG_TEXT, FLAG_TYPE, FLAG_COUNT, FLAG_TIMEOUT, FLAG_HELP } flag_kind;
 
 typedef struct token_flag {
     const char *name;
-    const char *argument;
+    const char *argument; /* NULL: none */
     const char *help;
     flag_kind kind;
     size_t offset;
@@ -37,6 +38,8 @@ static const token_flag ROWS[] = {
     {"ca", "FILE", "get: trust these certificates, PEM; unless told: the system's", FIELD(ca)},
     {"certificate", "FILE", "get: prove with it who we are, PEM", FIELD(certificate)},
     {"private-key", "FILE", "get: of that certificate", FIELD(private_key)},
+    {"timeout", "DURATION", "get: for each of the two or three requests; unless told: 30s", FLAG_TIMEOUT, 0},
+    {"help", NULL, "these lines", FLAG_HELP, 0},
     {"out", "FILE", "keygen: where the private key goes; there must be none yet", FIELD(out)},
 };
 
@@ -46,7 +49,7 @@ void token_options_print(void) {
     puts("\nFlags of masqueproxy token:");
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s %s", ROWS[i].name, ROWS[i].argument);
+        snprintf(left, sizeof left, "--%s %s", ROWS[i].name, ROWS[i].argument ? ROWS[i].argument : "");
         printf("  %-28s %s\n", left, ROWS[i].help);
     }
 }
@@ -66,6 +69,11 @@ static bool take(token_options *options, const token_flag *row, const char *valu
         }
         say(message, "expected 1 to %u tokens", COUNT_MAX);
         return options->count >= 1 && options->count <= COUNT_MAX;
+    case FLAG_TIMEOUT:
+        return parse_duration(value, &options->timeout_ms, message);
+    case FLAG_HELP:
+        options->help = true;
+        return true;
     }
     return false;
 }
@@ -73,10 +81,10 @@ static bool take(token_options *options, const token_flag *row, const char *valu
 bool token_options_read(token_options *options, int argc, char **argv, mqd_message *message) {
     struct option rows[ROW_COUNT + 1];
     int row = 0, found;
-    *options = (token_options){.count = 1};
+    *options = (token_options){.count = 1, .timeout_ms = TIMEOUT_DEFAULT_MS};
     memset(rows, 0, sizeof rows);
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        rows[i] = (struct option){.name = ROWS[i].name, .has_arg = required_argument};
+        rows[i] = (struct option){.name = ROWS[i].name, .has_arg = ROWS[i].argument ? required_argument : no_argument};
     }
     opterr = 0;
     while ((found = getopt_long(argc, argv, ":", rows, &row)) == 0) {

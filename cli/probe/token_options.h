@@ -21,6 +21,8 @@ typedef struct token_options {
     const char *certificate; /* who we are, for the issuer; NULL: nobody */
     const char *private_key;
     const char *out;
+    uint64_t timeout_ms;
+    bool help; /* is all that is wanted */
 } token_options;
 
 /* Reads ARGV behind the second word. False with MESSAGE set. */

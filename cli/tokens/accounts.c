@@ -34,7 +34,8 @@ struct accounts {
     size_t length;
     uint8_t key[ACCOUNT_DIGEST_LENGTH]; /* of digests; random */
     pthread_mutex_t lock;
-    known_credential known[KNOWN_MAX]; /* by the digest's first bytes; a newer one takes the place */
+    uint8_t (*marks)[MASQUE_IDENTITY_MARK_LENGTH]; /* sorted; NULL: nobody asked yet */
+    known_credential known[KNOWN_MAX];             /* by the digest's first bytes; a newer one takes the place */
 };
 
 static bool is_strong(const char *hash) {
@@ -133,6 +134,7 @@ void accounts_free(accounts *list) {
     if (list) {
         forget_secret(list->text, list->length);
         free(list->entries);
+        free(list->marks);
         pthread_mutex_destroy(&list->lock);
         explicit_bzero(list, sizeof *list);
         free(list);
@@ -151,11 +153,55 @@ static bool same(const char *a, const char *b) {
     return difference == 0;
 }
 
-static bool hash_fits(const accounts *list, const account_credential *credential) {
+static const account_entry *find(const accounts *list, const char *name) {
     char copy[ACCOUNT_NAME_MAX + 1];
-    memcpy(copy, credential->name, sizeof copy);
+    snprintf(copy, sizeof copy, "%s", name);
     const account_entry wanted = {.name = copy};
-    const account_entry *entry = bsearch(&wanted, list->entries, list->count, sizeof wanted, by_name);
+    return bsearch(&wanted, list->entries, list->count, sizeof wanted, by_name);
+}
+
+/* --- marks -------------------------------------------------------------------------------------------------------- */
+
+static void mark_of(const account_entry *entry, uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    char line[ACCOUNT_NAME_MAX + ACCOUNT_LINE_MAX];
+    uint8_t digest[32] = {0};
+    int length = snprintf(line, sizeof line, "%s:%s", entry->name, entry->hash);
+    length = length < (int)sizeof line ? length : (int)sizeof line - 1;
+    gnutls_hash_fast(GNUTLS_DIG_SHA256, line, (size_t)length, digest);
+    memcpy(mark, digest, MASQUE_IDENTITY_MARK_LENGTH);
+    explicit_bzero(line, sizeof line);
+}
+
+void accounts_mark(const accounts *list, const char *name, uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    const account_entry *entry = find(list, name);
+    memset(mark, 0, MASQUE_IDENTITY_MARK_LENGTH);
+    if (entry) {
+        mark_of(entry, mark);
+    }
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return memcmp(a, b, MASQUE_IDENTITY_MARK_LENGTH);
+}
+
+bool accounts_has_mark(accounts *list, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]) {
+    pthread_mutex_lock(&list->lock);
+    if (!list->marks && (list->marks = calloc(list->count, sizeof *list->marks))) {
+        for (size_t i = 0; i < list->count; i++) {
+            mark_of(&list->entries[i], list->marks[i]);
+        }
+        qsort(list->marks, list->count, sizeof *list->marks, by_bytes);
+    }
+    /* Without memory nobody's tunnel suffers. */
+    bool known = !list->marks || bsearch(mark, list->marks, list->count, sizeof *list->marks, by_bytes);
+    pthread_mutex_unlock(&list->lock);
+    return known;
+}
+
+/* --- passwords ---------------------------------------------------------------------------------------------------- */
+
+static bool hash_fits(const accounts *list, const account_credential *credential) {
+    const account_entry *entry = find(list, credential->name);
     const char *hash = entry ? entry->hash : list->entries[0].hash; /* as long for a name that isn't there */
     struct crypt_data *data = calloc(1, sizeof *data);              /* 32 KiB */
     if (!data) {

@@ -35,6 +35,11 @@ bool accounts_remember(accounts *list, const account_credential *credential);
    of one kind and cost. */
 bool accounts_check(accounts *list, const account_credential *credential);
 
+/* A hash of an account and its password's, the same as long as both are: of one that isn't there all zero. */
+void accounts_mark(const accounts *list, const char *name, uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]);
+/* Is there an account with that mark? */
+bool accounts_has_mark(accounts *list, const uint8_t mark[MASQUE_IDENTITY_MARK_LENGTH]);
+
 /* A line for such a file, "NAME:HASH", by bcrypt. False with MESSAGE set. */
 #define ACCOUNT_LINE_MAX 400u
 bool account_line_make(char line[ACCOUNT_LINE_MAX], const char *name, const char *password, mqd_message *message);

@@ -299,6 +299,7 @@ def make_manual_files(t):
     shutil.copy(ca.ca, t.folder / "attesters.crt")
     shutil.copy(ca.ca, t.folder / "ca.crt")
     t.write("users.htpasswd", f"alice:{HASH}\n")
+    shutil.copy(t.pki.private_key, t.folder / "link.key")
     t.write("quic.key", "0123456789abcdef" * 4 + "\n")
     return {"MIIBUj…": keys.public[2], "A9ud…": keys.public[1]}
 
