@@ -158,6 +158,10 @@ static bool take_allowance(mqd_reader *reader, const file_attester *attester) {
         !parse_whole_number(attester->tokens_per_account, &settings->tokens_per_account, reader->message)) {
         return config_complain_of(reader, "attester.tokens-per-account");
     }
+    if (settings->tokens_per_account == 0) {
+        say(reader->message, "must be 1 or more; nobody would get a token");
+        return config_complain_of(reader, "attester.tokens-per-account");
+    }
     if (attester->period && !parse_duration(attester->period, &settings->period_ms, reader->message)) {
         return config_complain_of(reader, "attester.period");
     }
@@ -178,9 +182,12 @@ bool config_take_attester(mqd_reader *reader, const file_attester *attester) {
     config_take_file(reader, "attester.issuer-ca", attester->issuer_ca, &settings->issuer_ca);
     config_take_file(reader, "attester.basic.file", attester->basic ? attester->basic->file : NULL, &settings->basic);
     settings_set_text(&settings->issuer, attester->issuer);
-    bool https = attester->issuer && strncmp(attester->issuer, "https://", 8) == 0;
+    if (attester->issuer && strncmp(attester->issuer, "https://", 8) != 0) {
+        say(reader->message, "expected https://HOST[:PORT] of the issuer");
+        return config_complain_of(reader, "attester.issuer");
+    }
     return take_listeners(reader, &settings->role, "attester", attester->listen, attester->listen_count) &&
-           need(reader, "attester", https, "has no issuer such as https://issuer.example") &&
+           need(reader, "attester", attester->issuer != NULL, "has no issuer such as https://issuer.example") &&
            need(reader, "attester", attester->basic != NULL,
                 "knows nobody: give basic.file, a file of accounts as `htpasswd -B` makes it") &&
            take_allowance(reader, attester);

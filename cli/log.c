@@ -21,6 +21,7 @@ static const char *const LEVELS[] = {
 typedef struct mqd_entry {
     masque_log_level level;
     const char *event;
+    unsigned worker; /* from 1 */
     uint64_t conn;
     uint64_t tunnel;
     char client[MASQUE_ADDRESS_TEXT_MAX];
@@ -52,6 +53,9 @@ static void write_text(const mqd_entry *entry, const char *when) {
         const char *name;
         const char *value;
     } texts[] = {{"client", entry->client}, {"error", entry->error}, {"detail", entry->detail}};
+    if (entry->worker) {
+        at += (size_t)snprintf(line + at, sizeof line - at, " worker=%u", entry->worker - 1);
+    }
     if (entry->conn) {
         at += (size_t)snprintf(line + at, sizeof line - at, " conn=%" PRIx64, entry->conn);
     }
@@ -94,6 +98,9 @@ static void write_json(const mqd_entry *entry, const char *when) {
     set_text(object, "time", when);
     set_text(object, "level", LEVELS[entry->level]);
     set_text(object, "event", entry->event);
+    if (entry->worker) {
+        json_object_set_new(object, "worker", json_integer(entry->worker - 1));
+    }
     set_number(object, "conn", entry->conn);
     set_number(object, "tunnel", entry->tunnel);
     set_text(object, "client", entry->client);
@@ -128,6 +135,7 @@ void log_record(const log_options *options, const masque_log_record *record) {
     }
     mqd_entry entry = {.level = record->level,
                        .event = record->event,
+                       .worker = options->worker,
                        .conn = record->conn,
                        .tunnel = record->tunnel,
                        .status = record->status,
@@ -150,5 +158,5 @@ void log_line(const log_options *options, masque_log_level level, const char *ev
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    write_entry(options, &(mqd_entry){.level = level, .event = event, .text = text});
+    write_entry(options, &(mqd_entry){.level = level, .event = event, .worker = options->worker, .text = text});
 }

@@ -10,6 +10,7 @@
 typedef struct log_options {
     masque_log_level level;
     log_format format;
+    unsigned worker; /* whose lines they are, from 1; 0: no worker's. Handles are each worker's own */
 } log_options;
 
 /* What the library reports. */

@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "listeners.h"
 #include "options.h"
+#include "private_tokens.h"
 #include "proxy_config.h"
 #include "quickstart.h"
 #include "random.h"
@@ -130,8 +131,11 @@ static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) 
     }
 }
 
-static void warn_of_certificate(const mqd_program *program, const mqd_settings *settings) {
+static void warn_of_times(const mqd_program *program, const mqd_settings *settings) {
     mqd_message message;
+    if (settings->listener_count > 0 && private_tokens_are_over(settings, &message)) {
+        log_line(&program->log, MASQUE_LOG_WARNING, "private-token", "%s", message.text);
+    }
     if (settings->listener_count > 0 && proxy_config_has_expired(settings, &message)) {
         log_line(&program->log, MASQUE_LOG_WARNING, "certificate", "%s", message.text);
     }
@@ -204,7 +208,7 @@ static void on_hangup(uv_signal_t *signal, int number) {
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
     } else {
         warn_of_fixed(program, &next);
-        warn_of_certificate(program, &next);
+        warn_of_times(program, &next);
         program->settings.drain_timeout_ms = next.drain_timeout_ms;
         use_config(program, config);
         token_directories_set(program->directories, &next);
@@ -331,9 +335,12 @@ static void warn_of_build(const mqd_program *program) {
     if (info.too_old) {
         log_line(&program->log, MASQUE_LOG_WARNING, "old-library", "%s and has known holes", info.too_old);
     }
-    log_line(&program->log, MASQUE_LOG_INFO, "start", "masqueproxyd %s, wolfSSL %s (AES-GCM: %s), nghttp2 %s, %u %s",
-             info.masqueproxy, info.wolfssl, info.crypto_path, info.nghttp2, program->worker_count,
-             program->worker_count == 1 ? "worker" : "workers");
+    char workers[40] = "no proxy";
+    if (program->worker_count > 0) {
+        snprintf(workers, sizeof workers, "%u worker%s", program->worker_count, program->worker_count == 1 ? "" : "s");
+    }
+    log_line(&program->log, MASQUE_LOG_INFO, "start", "masqueproxyd %s, wolfSSL %s (AES-GCM: %s), nghttp2 %s, %s",
+             info.masqueproxy, info.wolfssl, info.crypto_path, info.nghttp2, workers);
 }
 
 static void warn_if_unreadable(const mqd_program *program, const char *path) {
@@ -425,7 +432,7 @@ static int run(mqd_program *program) {
         return fail(&message);
     }
     warn_of_build(program);
-    warn_of_certificate(program, &program->settings);
+    warn_of_times(program, &program->settings);
     warn_of_unreadable(program);
     print_ready(program);
     service_notify("READY=1");
@@ -460,10 +467,14 @@ int main(int count, char **arguments) {
         return fail(&message);
     }
     if (program.settings.test_config) {
-        if (!service_user_exists(&program.settings, &message) || !token_roles_check(&program.settings, &message)) {
+        if (!service_user_exists(&program.settings, &message) || !token_roles_check(&program.settings, &message) ||
+            !spent_store_check(&program.settings, &message)) {
             return fail(&message);
         }
         if (program.settings.listener_count > 0 && proxy_config_has_expired(&program.settings, &message)) {
+            printf("warning: %s\n", message.text);
+        }
+        if (private_tokens_are_over(&program.settings, &message)) {
             printf("warning: %s\n", message.text);
         }
         puts("the configuration is good");

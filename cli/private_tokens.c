@@ -173,3 +173,15 @@ bool private_tokens_add(masque_config *config, const mqd_settings *settings, spe
     }
     return error == 0;
 }
+
+bool private_tokens_are_over(const mqd_settings *settings, mqd_message *message) {
+    masque_unix_time now = unix_clock(NULL);
+    for (size_t i = 0; i < settings->token_key_count; i++) {
+        const token_key *key = &settings->token_keys[i];
+        if (key->not_after && key->not_after <= now) {
+            say(message, "%.250s: its not-after is past; its tokens are refused", key->place);
+            return true;
+        }
+    }
+    return false;
+}

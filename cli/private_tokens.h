@@ -13,4 +13,7 @@
 bool private_tokens_add(masque_config *config, const mqd_settings *settings, spent_store *store,
                         token_directories *directories, mqd_message *message);
 
+/* True with MESSAGE set when a key takes no tokens any more. */
+bool private_tokens_are_over(const mqd_settings *settings, mqd_message *message);
+
 #endif

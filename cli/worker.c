@@ -366,6 +366,7 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
     memset(worker, 0, sizeof *worker);
     worker->number = setup->number;
     worker->log = setup->log;
+    worker->log.worker = setup->number + 1;
     worker->armed = MASQUE_NEVER;
     worker->tell_done = setup->tell_done;
     worker->handovers = setup->handovers;

@@ -152,6 +152,36 @@ static void drop_log(void *context, const char *format, va_list arguments) {
     (void)arguments;
 }
 
+static gnutls_datum_t datum_of(const char *text) {
+    return (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)text, .size = (unsigned)strlen(text)};
+}
+
+bool http_server_fits(const char *certificate, const char *private_key, mqd_message *message) {
+    gnutls_certificate_credentials_t credentials;
+    const gnutls_datum_t chain = datum_of(certificate), key = datum_of(private_key);
+    int error = gnutls_certificate_allocate_credentials(&credentials);
+    if (!error) {
+        error = gnutls_certificate_set_x509_key_mem(credentials, &chain, &key, GNUTLS_X509_FMT_PEM);
+        gnutls_certificate_free_credentials(credentials);
+    }
+    if (error < 0) {
+        say(message, "the private key does not belong to the certificate, or one of both is no PEM: %s",
+            gnutls_strerror(error));
+    }
+    return error >= 0;
+}
+
+bool http_trust_is_good(const char *pem) {
+    gnutls_certificate_credentials_t credentials;
+    const gnutls_datum_t text = datum_of(pem);
+    if (gnutls_certificate_allocate_credentials(&credentials) != 0) {
+        return false;
+    }
+    int count = gnutls_certificate_set_x509_trust_mem(credentials, &text, GNUTLS_X509_FMT_PEM);
+    gnutls_certificate_free_credentials(credentials);
+    return count > 0;
+}
+
 http_server *http_server_start(const http_server_options *options, mqd_message *message) {
     http_server *server = calloc(1, sizeof *server);
     int fd = fcntl(options->fd, F_DUPFD_CLOEXEC, 0);

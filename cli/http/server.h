@@ -42,6 +42,11 @@ typedef struct http_server_options {
 
 typedef struct http_server http_server;
 
+/* Both PEM: is that the certificate's key? False with MESSAGE set. */
+bool http_server_fits(const char *certificate, const char *private_key, mqd_message *message);
+/* Is there a certificate in this PEM? */
+bool http_trust_is_good(const char *pem);
+
 /* NULL with MESSAGE set. */
 http_server *http_server_start(const http_server_options *options, mqd_message *message);
 /* Waits for the requests that are being answered. SERVER may be NULL. */

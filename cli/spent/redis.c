@@ -425,6 +425,8 @@ masque_verdict spent_redis_spend(spent_redis *store, const masque_spent_token *t
     return room ? MASQUE_AUTH_PENDING : MASQUE_AUTH_UNAVAILABLE;
 }
 
+#define URL_EXPECTED "expected redis://HOST[:PORT][/DATABASE] or unix:/PATH, and a password in password-file alone"
+
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
 static bool read_url(spent_redis *store, const char *url) {
@@ -468,11 +470,23 @@ static void forget(spent_redis *store) {
     free(store);
 }
 
+bool spent_redis_check(const char *url, mqd_message *message) {
+    spent_redis *trial = calloc(1, sizeof *trial);
+    bool good = trial && read_url(trial, url);
+    if (!good) {
+        say(message, URL_EXPECTED);
+    }
+    if (trial) {
+        forget(trial);
+    }
+    return good;
+}
+
 spent_redis *spent_redis_new(const char *url, const char *password, spent_memory *memory, const log_options *log,
                              mqd_message *message) {
     spent_redis *store = calloc(1, sizeof *store);
     if (!store || !read_url(store, url)) {
-        say(message, "expected redis://HOST[:PORT][/DATABASE] or unix:/PATH, and a password in password-file alone");
+        say(message, URL_EXPECTED);
         if (store) {
             forget(store);
         }

@@ -20,6 +20,8 @@ typedef struct spent_redis spent_redis;
    logged. */
 spent_redis *spent_redis_new(const char *url, const char *password, spent_memory *memory, const log_options *log,
                              mqd_message *message);
+/* Is it such a URL? False with MESSAGE set. */
+bool spent_redis_check(const char *url, mqd_message *message);
 /* STORE may be NULL. */
 void spent_redis_free(spent_redis *store);
 

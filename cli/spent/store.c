@@ -1,7 +1,12 @@
 #include "spent/store.h"
 
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "random.h"
@@ -41,6 +46,32 @@ static spent_redis *open_redis(spent_store *store, const spent_settings *spent, 
     spent_redis *redis = spent_redis_new(spent->redis_url, password, store->memory, &store->log, why);
     forget_secret(password, length);
     return redis;
+}
+
+static bool may_write(const char *path, mqd_message *why) {
+    char folder[4096];
+    bool there = access(path, F_OK) == 0;
+    snprintf(folder, sizeof folder, "%s", path);
+    const char *asked = there ? path : dirname(folder);
+    bool may = access(asked, there ? R_OK | W_OK : W_OK | X_OK) == 0;
+    if (!may) {
+        say(why, "can't write %.200s: %.100s", asked, strerror(errno));
+    }
+    return may;
+}
+
+bool spent_store_check(const mqd_settings *settings, mqd_message *message) {
+    mqd_message why;
+    size_t length;
+    const spent_settings *spent = &settings->spent;
+    char *password = spent->password.path ? read_password_file(spent->password.path, &length, &why) : NULL;
+    bool good = (!spent->password.path || password) && (!spent->file || may_write(spent->file, &why)) &&
+                (!spent->redis_url || spent_redis_check(spent->redis_url, &why));
+    forget_secret(password, password ? length : 0);
+    if (!good) {
+        say(message, "%.150s: %.350s", spent->place, why.text);
+    }
+    return good;
 }
 
 bool spent_store_open(spent_store *store, const mqd_settings *settings, mqd_message *message) {

@@ -12,6 +12,8 @@ typedef struct spent_store spent_store;
 
 /* NULL with MESSAGE set. */
 spent_store *spent_store_new(const mqd_settings *settings, const log_options *log, mqd_message *message);
+/* Without opening anything: can the file be written, and is the URL one? False with MESSAGE set. */
+bool spent_store_check(const mqd_settings *settings, mqd_message *message);
 /* Reads the file, as the user who will write it. False with MESSAGE set. Before any worker runs. */
 bool spent_store_open(spent_store *store, const mqd_settings *settings, mqd_message *message);
 /* All workers have ended. STORE may be NULL. */

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "files.h"
 #include "http/client.h"
 #include "random.h"
 #include "tokens/accounts.h"
@@ -106,6 +107,21 @@ static void context_free(void *context) {
     free(attester);
 }
 
+static bool check_issuer_ca(const mqd_file *ca, mqd_message *message) {
+    mqd_message why;
+    size_t length;
+    char *text = ca->path ? read_whole_file(ca->path, &length, &why) : NULL;
+    if (ca->path && !text) {
+        say(message, "%.200s: %.300s", ca->place, why.text);
+    }
+    bool good = !ca->path || (text && http_trust_is_good(text));
+    if (text && !good) {
+        say(message, "%.200s: %.200s: there is no certificate in it; expected PEM", ca->place, ca->path);
+    }
+    free(text);
+    return good;
+}
+
 static attester_context *context_new(const mqd_settings *all, attester_context *old, mqd_message *message) {
     const attester_settings *settings = &all->attester;
     mqd_message why;
@@ -120,6 +136,10 @@ static attester_context *context_new(const mqd_settings *all, attester_context *
     settings_set_text(&context->issuer_ca, settings->issuer_ca.path);
     settings_set_text(&context->certificate, settings->role.certificate.path);
     settings_set_text(&context->private_key, settings->role.private_key.path);
+    if (!check_issuer_ca(&settings->issuer_ca, message)) {
+        context_free(context);
+        return NULL;
+    }
     context->accounts = accounts_read(settings->basic.path, &why);
     if (!context->accounts) {
         say(message, "%.200s: %.300s", settings->basic.place, why.text);
@@ -352,19 +372,12 @@ static void handle(void *context, const http_request *request, http_answer *answ
     }
 }
 
-bool attester_role_serve(token_role *role, const mqd_settings *settings, const log_options *log, mqd_message *message) {
-    attester_context *context = context_new(settings, role->context, message);
+bool attester_role_prepare(token_role_next *next, const token_role *now, const mqd_settings *settings,
+                           const log_options *log, mqd_message *message) {
+    attester_context *context = context_new(settings, now->context, message);
     if (!context) {
         return false;
     }
     context->log = *log;
-    return token_role_serve(role, &settings->attester.role, handle, context, context_free, message);
-}
-
-bool attester_role_check(const mqd_settings *settings, mqd_message *message) {
-    attester_context *context = context_new(settings, NULL, message);
-    if (context) {
-        context_free(context);
-    }
-    return context != NULL;
+    return token_role_prepare(next, &settings->attester.role, handle, context, context_free, message);
 }

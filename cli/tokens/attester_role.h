@@ -7,11 +7,9 @@
 
 #include "tokens/role.h"
 
-/* Reads accounts and serves with them; also again, for a reload, over which accounts keep their counts unless their
-   limits changed. False with MESSAGE set; then what was there goes on. */
-bool attester_role_serve(token_role *role, const mqd_settings *settings, const log_options *log, mqd_message *message);
-
-/* The same without serving. */
-bool attester_role_check(const mqd_settings *settings, mqd_message *message);
+/* Reads accounts, to be served next by NOW, over which they keep their counts unless their limits changed. False with
+   MESSAGE set. */
+bool attester_role_prepare(token_role_next *next, const token_role *now, const mqd_settings *settings,
+                           const log_options *log, mqd_message *message);
 
 #endif

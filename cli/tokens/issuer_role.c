@@ -83,17 +83,36 @@ char *issuer_key_read(const char *path, masque_token_type type, size_t *length, 
     return text;
 }
 
-static bool add_key(masque_token_issuer *issuer, const issuer_key_settings *key, mqd_message *message) {
-    mqd_message why;
-    size_t length = 0;
-    char *bytes = issuer_key_read(key->file.path, key->type, &length, &why);
-    if (!bytes) {
-        say(message, "%.200s: %.300s", key->file.place, why.text);
-        return false;
+/* Private keys as files have them, read once for all signers. */
+typedef struct key_bytes {
+    char *bytes;
+    size_t length;
+} key_bytes;
+
+static void forget_keys(key_bytes *keys, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        forget_secret(keys[i].bytes, keys[i].length);
     }
-    const masque_issuer_key given = {key->type, (const uint8_t *)bytes, length};
+}
+
+static bool read_keys(key_bytes *keys, const issuer_settings *settings, mqd_message *message) {
+    mqd_message why;
+    for (size_t i = 0; i < settings->key_count; i++) {
+        const issuer_key_settings *key = &settings->keys[i];
+        keys[i].bytes = issuer_key_read(key->file.path, key->type, &keys[i].length, &why);
+        if (!keys[i].bytes) {
+            say(message, "%.200s: %.300s", key->file.place, why.text);
+            forget_keys(keys, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_key(masque_token_issuer *issuer, const issuer_key_settings *key, const key_bytes *bytes,
+                    mqd_message *message) {
+    const masque_issuer_key given = {key->type, (const uint8_t *)bytes->bytes, bytes->length};
     int error = masque_token_issuer_add_key(issuer, &given);
-    forget_secret(bytes, length);
     if (error) {
         say(message,
             "%.200s: the key in %.150s can't be used: it is of another kind or length (RSA: 2048 bits), or its ID ends "
@@ -103,7 +122,7 @@ static bool add_key(masque_token_issuer *issuer, const issuer_key_settings *key,
     return error == 0;
 }
 
-static masque_token_issuer *new_issuer(const issuer_settings *settings, mqd_message *message) {
+static masque_token_issuer *new_issuer(const issuer_settings *settings, const key_bytes *keys, mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     masque_token_issuer *issuer;
     if (masque_token_issuer_new(&issuer, &runtime) != 0) {
@@ -111,12 +130,26 @@ static masque_token_issuer *new_issuer(const issuer_settings *settings, mqd_mess
         return NULL;
     }
     for (size_t i = 0; i < settings->key_count; i++) {
-        if (!add_key(issuer, &settings->keys[i], message)) {
+        if (!add_key(issuer, &settings->keys[i], &keys[i], message)) {
             masque_token_issuer_free(issuer);
             return NULL;
         }
     }
     return issuer;
+}
+
+/* False with MESSAGE set. */
+static bool make_signers(issuer_context *context, const issuer_settings *settings, mqd_message *message) {
+    key_bytes keys[ISSUER_KEYS_MAX];
+    masque_token_issuer *issuer = NULL;
+    if (!read_keys(keys, settings, message)) {
+        return false;
+    }
+    while (context->idle < SIGNERS && (issuer = new_issuer(settings, keys, message))) {
+        context->issuers[context->idle++] = issuer;
+    }
+    forget_keys(keys, settings->key_count);
+    return context->idle == SIGNERS;
 }
 
 static char *new_directory(const issuer_settings *settings, const masque_token_issuer *issuer) {
@@ -152,13 +185,9 @@ static issuer_context *context_new(const issuer_settings *settings, mqd_message 
     pthread_mutex_init(&context->lock, NULL);
     pthread_cond_init(&context->given_back, NULL);
     context->needs_certificate = settings->role.client_ca.path != NULL;
-    for (size_t i = 0; i < SIGNERS; i++) {
-        masque_token_issuer *issuer = new_issuer(settings, message);
-        if (!issuer) {
-            context_free(context);
-            return NULL;
-        }
-        context->issuers[context->idle++] = issuer;
+    if (!make_signers(context, settings, message)) {
+        context_free(context);
+        return NULL;
     }
     context->directory = new_directory(settings, context->issuers[0]);
     if (!context->directory) {
@@ -223,15 +252,7 @@ static void handle(void *context, const http_request *request, http_answer *answ
     }
 }
 
-bool issuer_role_serve(token_role *role, const mqd_settings *settings, mqd_message *message) {
+bool issuer_role_prepare(token_role_next *next, const mqd_settings *settings, mqd_message *message) {
     issuer_context *context = context_new(&settings->issuer, message);
-    return context && token_role_serve(role, &settings->issuer.role, handle, context, context_free, message);
-}
-
-bool issuer_role_check(const mqd_settings *settings, mqd_message *message) {
-    issuer_context *context = context_new(&settings->issuer, message);
-    if (context) {
-        context_free(context);
-    }
-    return context != NULL;
+    return context && token_role_prepare(next, &settings->issuer.role, handle, context, context_free, message);
 }

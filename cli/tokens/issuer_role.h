@@ -6,11 +6,8 @@
 
 #include "tokens/role.h"
 
-/* Reads keys and serves with them; also again, for a reload. False with MESSAGE set; then what was there goes on. */
-bool issuer_role_serve(token_role *role, const mqd_settings *settings, mqd_message *message);
-
-/* The same without serving: are keys and files good? */
-bool issuer_role_check(const mqd_settings *settings, mqd_message *message);
+/* Reads keys, to be served next. False with MESSAGE set. */
+bool issuer_role_prepare(token_role_next *next, const mqd_settings *settings, mqd_message *message);
 
 /* A private key file of TYPE in the form that the library takes: PEM, or a line of Base64. To be given to
    forget_secret(). NULL with MESSAGE set. */

@@ -21,32 +21,49 @@ bool token_role_bind(token_role *role, const char *name, const role_settings *se
     return true;
 }
 
-static bool read_pair(const role_settings *settings, char **certificate, char **key, size_t *key_length,
-                      mqd_message *message) {
+/* NULL with MESSAGE set, which names the place. */
+static char *read_named(const mqd_file *file, bool secret, size_t *length, mqd_message *message) {
     mqd_message why;
-    size_t length;
-    const mqd_file *file = &settings->certificate;
-    *key = NULL;
-    *certificate = read_whole_file(file->path, &length, &why);
-    if (*certificate) {
-        file = &settings->private_key;
-        *key = read_secret_file(file->path, key_length, &why);
-    }
-    if (!*key) {
-        free(*certificate);
+    char *text = secret ? read_secret_file(file->path, length, &why) : read_whole_file(file->path, length, &why);
+    if (!text) {
         say(message, "%.200s: %.300s", file->place, why.text);
     }
-    return *key != NULL;
+    return text;
 }
 
-static char *read_client_ca(const role_settings *settings, mqd_message *message) {
-    mqd_message why;
+static bool read_files(token_role_next *next, const role_settings *settings, mqd_message *message) {
     size_t length;
-    char *text = read_whole_file(settings->client_ca.path, &length, &why);
-    if (!text) {
-        say(message, "%.200s: %.300s", settings->client_ca.place, why.text);
+    mqd_message why;
+    next->certificate = read_named(&settings->certificate, false, &length, message);
+    next->private_key =
+        next->certificate ? read_named(&settings->private_key, true, &next->private_key_length, message) : NULL;
+    if (!next->private_key) {
+        return false;
     }
-    return text;
+    if (!http_server_fits(next->certificate, next->private_key, &why)) {
+        say(message, "%.200s: %.300s", settings->private_key.place, why.text);
+        return false;
+    }
+    if (!settings->client_ca.path) {
+        return true;
+    }
+    next->client_ca = read_named(&settings->client_ca, false, &length, message);
+    if (next->client_ca && !http_trust_is_good(next->client_ca)) {
+        say(message, "%.200s: %.200s: there is no certificate in it; expected PEM", settings->client_ca.place,
+            settings->client_ca.path);
+        return false;
+    }
+    return next->client_ca != NULL;
+}
+
+bool token_role_prepare(token_role_next *next, const role_settings *settings, http_handler *handler, void *context,
+                        void (*context_free)(void *context), mqd_message *message) {
+    *next = (token_role_next){.prepared = true, .handler = handler, .context = context, .context_free = context_free};
+    if (!read_files(next, settings, message)) {
+        token_role_discard(next);
+        return false;
+    }
+    return true;
 }
 
 static void stop_all(http_server **servers, size_t count) {
@@ -56,53 +73,53 @@ static void stop_all(http_server **servers, size_t count) {
     }
 }
 
-static bool start_all(const token_role *role, const http_server_options *options, http_server **servers,
-                      mqd_message *message) {
+static void forget_files(token_role_next *next) {
+    free(next->certificate);
+    forget_secret(next->private_key, next->private_key_length);
+    free(next->client_ca);
+}
+
+void token_role_discard(token_role_next *next) {
+    if (next->prepared) {
+        stop_all(next->servers, ROLE_LISTENERS_MAX);
+        next->context_free(next->context);
+        forget_files(next);
+    }
+    *next = (token_role_next){.prepared = false};
+}
+
+bool token_role_start(const token_role *role, token_role_next *next, mqd_message *message) {
     mqd_message why;
+    http_server_options options = {.certificate = next->certificate,
+                                   .private_key = next->private_key,
+                                   .client_ca = next->client_ca,
+                                   .body_max = MASQUE_TOKEN_BODY_MAX,
+                                   .handler = next->handler,
+                                   .context = next->context};
     for (size_t i = 0; i < role->count; i++) {
-        http_server_options one = *options;
-        one.fd = role->fds[i];
-        servers[i] = http_server_start(&one, &why);
-        if (!servers[i]) {
+        options.fd = role->fds[i];
+        next->servers[i] = http_server_start(&options, &why);
+        if (!next->servers[i]) {
             say(message, "%s: %.300s", role->name, why.text);
-            stop_all(servers, i);
             return false;
         }
     }
     return true;
 }
 
-bool token_role_serve(token_role *role, const role_settings *settings, http_handler *handler, void *context,
-                      void (*context_free)(void *context), mqd_message *message) {
-    http_server *servers[ROLE_LISTENERS_MAX] = {NULL};
-    char *certificate, *key;
-    char *client_ca = settings->client_ca.path ? read_client_ca(settings, message) : NULL;
-    size_t key_length = 0;
-    bool started = false;
-    if ((client_ca || !settings->client_ca.path) && read_pair(settings, &certificate, &key, &key_length, message)) {
-        const http_server_options options = {.certificate = certificate,
-                                             .private_key = key,
-                                             .client_ca = client_ca,
-                                             .body_max = MASQUE_TOKEN_BODY_MAX,
-                                             .handler = handler,
-                                             .context = context};
-        started = start_all(role, &options, servers, message);
-        free(certificate);
-        forget_secret(key, key_length);
-    }
-    free(client_ca);
-    if (!started) {
-        context_free(context);
-        return false;
+void token_role_swap(token_role *role, token_role_next *next) {
+    if (!next->prepared) {
+        return;
     }
     stop_all(role->servers, role->count);
     if (role->context) {
         role->context_free(role->context);
     }
-    memcpy(role->servers, servers, sizeof servers);
-    role->context = context;
-    role->context_free = context_free;
-    return true;
+    memcpy(role->servers, next->servers, sizeof role->servers);
+    role->context = next->context;
+    role->context_free = next->context_free;
+    forget_files(next);
+    *next = (token_role_next){.prepared = false};
 }
 
 void token_role_stop(token_role *role) {
@@ -125,7 +142,7 @@ void token_role_print(const token_role *role) {
         if (getsockname(role->fds[i], (struct sockaddr *)&storage, &length) == 0 &&
             address_from_sockaddr(&address, (struct sockaddr *)&storage)) {
             masque_address_format(&address, text, sizeof text);
-            printf(" %s", text);
+            printf(" %s (%s)", text, role->name);
         }
     }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs issuer, attester and proxy until Ctrl-C.
+# Runs issuer, attester and proxy until Ctrl-C, or until one of them ends.
 #
 #   sh run.sh [STATE-FOLDER]
 #
@@ -13,6 +13,7 @@ cd "${1:-$here/state}"
 
 started=
 end() {
+    trap - EXIT
     # shellcheck disable=SC2086
     kill -INT $started 2>/dev/null || true
     wait
@@ -21,6 +22,17 @@ trap end EXIT
 trap 'exit 0' INT TERM
 for role in issuer attester proxy; do
     "$masqueproxyd" --config "$role.yaml" &
+    eval "$role=$!"
     started="$started $!"
 done
-wait
+while :; do
+    for role in issuer attester proxy; do
+        eval "process=\$$role"
+        if ! kill -0 "$process" 2>/dev/null; then
+            echo "run.sh: the $role has ended; what it said stands above. The others end, too." >&2
+            exit 1
+        fi
+    done
+    sleep 1 &
+    wait $! # a signal is heard at once
+done

@@ -82,7 +82,7 @@ typedef struct masque_address {
     X(TIMEOUT, -14, "a time limit passed")                                                                             \
     X(AUTH_FAILURES, -15, "too many failed authentications")                                                           \
     X(OVERLOAD, -16, "a resource limit is reached")                                                                    \
-    X(TRANSPORT, -17, "the transport failed")                                                                          \
+    X(TRANSPORT, -17, "the peer reset the connection, or the network failed")                                          \
     X(DRAINED, -18, "the engine is draining")                                                                          \
     X(NO_CREDENTIALS, -19, "no certificate is configured")                                                             \
     X(NO_AUTH, -20, "no authentication method is configured")                                                          \

@@ -18,7 +18,7 @@ FLAGS = ("config", "quickstart", "listen", "certificate", "private-key", "presha
          "workers", "test-config", "log-level", "version", "help")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 TEXT_LINE = re.compile(
-    rf'^{TIME} (error|warning|info|debug) [a-z-]+( conn=[0-9a-f]+)?( tunnel=[0-9a-f]+)?( status=\d{{3}})?'
+    rf'^{TIME} (error|warning|info|debug) [a-z-]+( worker=\d+)?( conn=[0-9a-f]+)?( tunnel=[0-9a-f]+)?( status=\d{{3}})?'
     r'( client="[0-9a-f.:]+")?( error="[^"]+")?( detail="[^"]+")?(: .+)?$')
 LEVELS = ("error", "warning", "info", "debug")
 
@@ -156,7 +156,7 @@ def test_text_lines_and_levels(t):
 
 
 def test_json_lines(t):
-    names = {"time", "level", "event", "conn", "tunnel", "client", "status", "error", "detail", "message"}
+    names = {"time", "level", "event", "worker", "conn", "tunnel", "client", "status", "error", "detail", "message"}
     events = set()
     for line in provoke(t, "debug", "json"):
         entry = json.loads(line)

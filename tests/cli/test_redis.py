@@ -185,3 +185,10 @@ def test_messages(t):
         done = t.run("--config", path)
         same(done.returncode, 1, f"{url}: {done.stderr}")
         check(wanted in done.stderr and "secret@" not in done.stderr, f"{url}: {done.stderr}")
+
+
+def test_away_from_the_start(t):
+    """Nobody has to show a token before the log says that there is no Redis."""
+    d = Deployment(t)
+    proxy = d.proxy(spent={"store": "redis", "url": f"redis://127.0.0.1:{t.free_port()}"})
+    proxy.await_log("spent-tokens.*requests with tokens get 503 until it answers")

@@ -432,6 +432,7 @@ def test_messages(t):
               "keys": keys.for_issuer()}
     attester = {"listen": [{"address": "127.0.0.1:8444"}], "certificate": role, "private-key": key,
                 "issuer": "https://localhost:8443", "basic": {"file": users}}
+    other = t.pki.issue("other", "serverAuth")[1]
     weak = t.write("weak.htpasswd", "alice:$apr1$abcdefgh$012345678901234567890\n")
     open_key = t.write("open.key", open(keys.files[1], encoding="ascii").read(), 0o644)
     rows = [
@@ -444,7 +445,13 @@ def test_messages(t):
         ({"issuer": {**issuer, "keys": [{"token-type": 2, "private-key-file": keys.files[1]}]}},
          "no PEM of an RSA private key in"),
         ({"issuer": {**issuer, "keys": [{"token-type": 1, "private-key-file": open_key}]}}, "its mode is 0644"),
-        ({"attester": {**attester, "issuer": "http://localhost"}}, "has no issuer such as https://"),
+        ({"attester": {**attester, "issuer": "http://localhost"}}, "attester.issuer”: expected https://"),
+        ({"attester": {**attester, "tokens-per-account": 0}}, "attester.tokens-per-account”: must be 1 or more"),
+        ({"attester": {**attester, "issuer-ca": "nowhere.pem"}}, "attester.issuer-ca”: can't read nowhere.pem"),
+        ({"attester": {**attester, "issuer-ca": users}}, "attester.issuer-ca”: "),
+        ({"issuer": {**issuer, "client-ca": users}}, "there is no certificate in it; expected PEM"),
+        ({"issuer": {**issuer, "client-ca": "nowhere.pem"}}, "issuer.client-ca”: can't read nowhere.pem"),
+        ({"issuer": {**issuer, "private-key": other}}, "issuer.private-key”: the private key does not belong to"),
         ({"attester": {**attester, "basic": None}}, None),
         ({"attester": {**attester, "basic": {"file": weak}}}, "weak.htpasswd:1: the hash is of no kind that is taken"),
         ({"attester": {**attester, "period": "0s"}}, "must be 1s to 8784h"),
@@ -460,3 +467,49 @@ def test_messages(t):
         message = done.stderr if isinstance(done.stderr, str) else done.stderr.decode()
         same(done.returncode, 1 if wanted else 0, f"{settings}: {message}")
         check(not wanted or wanted in message, f"{wanted!r} is not in {message!r}")
+
+
+def test_what_test_config_finds(t):
+    """Files that are opened at the start are looked at before, too; and what is over is said."""
+    keys = Keys(t)
+    rows = [
+        ({"file": "/nowhere/spent.log"}, "auth.spent-tokens.file”: can't write /nowhere"),
+        ({"store": "redis", "url": "http://x"}, "auth.spent-tokens.url”: expected redis://"),
+        ({"store": "redis", "url": "redis://x", "password-file": "nowhere"}, "can't read nowhere"),
+        ({"file": "spent.log"}, None),
+    ]
+    for spent, wanted in rows:
+        settings = t.settings(auth={"private-token": keys.for_proxy(), "spent-tokens": spent})
+        done = t.run("--config", t.write_settings(settings), "--test-config")
+        same(done.returncode, 1 if wanted else 0, f"{spent}: {done.stderr}")
+        check(not wanted or wanted in done.stderr, f"{wanted!r} is not in {done.stderr!r}")
+    check(not os.path.exists(t.folder / "spent.log"), "it made the file")
+    settings = t.settings(auth={"private-token": keys.for_proxy(**{"not-after": "2020-01-01"})})
+    done = t.run("--config", t.write_settings(settings), "--test-config")
+    check(done.returncode == 0 and "warning: " in done.stdout and "its not-after is past" in done.stdout, done.stdout)
+
+
+def test_reload_of_roles_is_whole(t):
+    """An issuer and attester in one process: when one of both can't be renewed, neither is."""
+    keys, fresh = Keys(t), Keys(t, "fresh")
+    role, key = t.pki.issue("role", "serverAuth,clientAuth")
+    users = t.write("users.htpasswd", f"alice:{HASH}\n")
+    ports = t.free_port(), t.free_port()
+    issuer = {"listen": [{"address": f"127.0.0.1:{ports[0]}"}], "certificate": role, "private-key": key,
+              "keys": keys.for_issuer()}
+    attester = {"listen": [{"address": f"127.0.0.1:{ports[1]}"}], "certificate": role, "private-key": key,
+                "issuer": f"https://localhost:{ports[0]}", "issuer-ca": t.pki.ca, "basic": {"file": users}}
+    both = t.proxy(listen=None, tls=None, auth=None, targets=None, workers=None, issuer=issuer, attester=attester)
+
+    def served():
+        return [row["token-key"].rstrip("=") for row in json.loads(ask(t, ports[0], DIRECTORY)[1])["token-keys"]]
+
+    before = served()
+    t.write("users.htpasswd", "nonsense\n")
+    t.write(both.config_path, json.dumps({**both.settings, "issuer": {**issuer, "keys": fresh.for_issuer()}}))
+    what, line = both.reload()
+    check(what == "reload-failed" and "attester.basic.file" in line, line)
+    same(served(), before, "the issuer's keys behind a reload that failed")
+    t.write("users.htpasswd", f"alice:{HASH}\n")
+    same(both.reload()[0], "reload", "one that is good")
+    check(not set(served()) & set(before), "the issuer's keys behind it")

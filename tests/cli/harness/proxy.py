@@ -88,7 +88,7 @@ class Proxy:
             self._expected = self.wait(END_S) if self.process.poll() is not None else None
             return False
         self.addresses = []
-        for text in found[1].split():
+        for text in re.sub(r" \([a-z]+\)", "", found[1]).split():
             host, port = text.rsplit(":", 1)
             self.addresses.append((host.strip("[]"), int(port)))
         self.address, self.port = self.addresses[0]
