@@ -3,17 +3,7 @@
  * is let in, alone and beside another method, and what a reload changes for connections that live on.
  */
 #include "harness/suite.h"
-
-typedef struct row {
-    const char *name;
-    const char *alpn;
-    bool udp;
-} row;
-
-static const row ROWS[] = {
-    {"HTTP/1.1, TCP", "http/1.1", false}, {"HTTP/1.1, UDP", "http/1.1", true}, {"HTTP/2, TCP", "h2", false},
-    {"HTTP/2, UDP", "h2", true},          {"HTTP/3, TCP", "h3", false},        {"HTTP/3, UDP", "h3", true},
-};
+#include "harness/versions.h"
 
 /* What the proxy asks for. */
 typedef struct wanted {

@@ -3,20 +3,10 @@
  * version of HTTP and for TCP and UDP; and clients that show raw public keys.
  */
 #include "harness/suite.h"
+#include "harness/versions.h"
 
 /* openssl pkey -in FILE -pubout -outform DER | sha256sum */
 #define CLIENT_KEY "sha256:f5be3d91ffd72a413d48808f47d91527da77a0a30d8b9b8b09af4e44b5f7cd14"
-
-typedef struct row {
-    const char *name;
-    const char *alpn;
-    bool udp;
-} row;
-
-static const row ROWS[] = {
-    {"HTTP/1.1, TCP", "http/1.1", false}, {"HTTP/1.1, UDP", "http/1.1", true}, {"HTTP/2, TCP", "h2", false},
-    {"HTTP/2, UDP", "h2", true},          {"HTTP/3, TCP", "h3", false},        {"HTTP/3, UDP", "h3", true},
-};
 
 /* What clients' certificates the proxy asks for, and what it has at which listener. */
 typedef struct orders {

@@ -3,21 +3,11 @@
  * a second, bytes of an hour, over reloads; and whose tunnels end when the configuration allows them no longer.
  */
 #include "harness/suite.h"
+#include "harness/versions.h"
 
 #define OTHER_KEY "another-key-another"
 #define HOUR ((masque_time)3600 * MASQUE_SECOND)
 #define REFUSED "masqueproxy; error=connection_limit_reached; details=\"quota\""
-
-typedef struct row {
-    const char *name;
-    const char *alpn;
-    bool udp;
-} row;
-
-static const row ROWS[] = {
-    {"HTTP/1.1, TCP", "http/1.1", false}, {"HTTP/1.1, UDP", "http/1.1", true}, {"HTTP/2, TCP", "h2", false},
-    {"HTTP/2, UDP", "h2", true},          {"HTTP/3, TCP", "h3", false},        {"HTTP/3, UDP", "h3", true},
-};
 
 /* What the world's proxy is told. */
 typedef struct orders {
