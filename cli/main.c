@@ -105,13 +105,13 @@ static bool same_text(const char *a, const char *b) {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static void warn_of_fixed(const mqd_program *program, const mqd_settings *next) {
+static void warn_of_fixed(const mqd_program *program, const mqd_settings *next, bool same_sockets) {
     const mqd_settings *now = &program->settings;
     const struct {
         const char *key;
         bool same;
     } rows[] = {
-        {"listen", same_listeners(now, next)},
+        {"listen", same_sockets},
         {"workers", now->workers == next->workers},
         {"dns", same_text(now->dns_servers, next->dns_servers)},
         {"log", now->log_level == next->log_level && now->log_format == next->log_format},
@@ -139,6 +139,24 @@ static void warn_of_times(const mqd_program *program, const mqd_settings *settin
     if (settings->listener_count > 0 && proxy_config_has_expired(settings, &message)) {
         log_line(&program->log, MASQUE_LOG_WARNING, "certificate", "%s", message.text);
     }
+}
+
+/* Sockets stay as they are until a restart. Each has, by its number, what NEXT says of its address; one that NEXT
+   doesn't name has what it had. What is new has no socket, and so no number yet. */
+static bool number_listeners(const mqd_program *program, mqd_settings *next, mqd_message *message) {
+    const mqd_settings *running = &program->settings;
+    for (size_t i = 0; i < running->listener_count; i++) {
+        const masque_address *address = &running->listeners[i].address;
+        const mqd_listener *before = settings_find_listener(program->latest, address);
+        mqd_listener *listener = settings_find_listener(next, address);
+        if (!listener && (!before || !settings_copy_listener(next, before))) {
+            say(message, "more than %d listening addresses, with those that end after a restart", LISTENERS_MAX);
+            return false;
+        }
+        listener = settings_find_listener(next, address);
+        listener->number = (unsigned)i + 1;
+    }
+    return true;
 }
 
 /* *CONFIG stays NULL without listeners: issuer or attester alone. */
@@ -182,9 +200,11 @@ static void on_directories_changed(uv_async_t *async) {
     }
 }
 
-static bool read_again(mqd_program *program, mqd_settings *next, masque_config **config, mqd_message *message) {
-    if (read_settings(program, next, message) != OPTIONS_RUN || !service_user_exists(next, message) ||
-        !make_config(program, next, config, message)) {
+static bool read_again(mqd_program *program, mqd_settings *next, masque_config **config, bool *same_sockets,
+                       mqd_message *message) {
+    bool read = read_settings(program, next, message) == OPTIONS_RUN && service_user_exists(next, message);
+    *same_sockets = read && same_listeners(&program->settings, next);
+    if (!read || !number_listeners(program, next, message) || !make_config(program, next, config, message)) {
         return false;
     }
     if (!token_roles_serve(&program->roles, next, &program->log, message)) {
@@ -204,10 +224,11 @@ static void on_hangup(uv_signal_t *signal, int number) {
         return;
     }
     service_notify("RELOADING=1");
-    if (!read_again(program, &next, &config, &message)) {
+    bool same_sockets;
+    if (!read_again(program, &next, &config, &same_sockets, &message)) {
         log_line(&program->log, MASQUE_LOG_ERROR, "reload-failed", "the old configuration stays: %s", message.text);
     } else {
-        warn_of_fixed(program, &next);
+        warn_of_fixed(program, &next, same_sockets);
         warn_of_times(program, &next);
         program->settings.drain_timeout_ms = next.drain_timeout_ms;
         use_config(program, config);
@@ -462,6 +483,9 @@ int main(int count, char **arguments) {
     program.log = (log_options){.level = program.settings.log_level, .format = program.settings.log_format};
     system_random(NULL, program.ticket_key, sizeof program.ticket_key);
     http_client_init();
+    for (size_t i = 0; i < program.settings.listener_count; i++) {
+        program.settings.listeners[i].number = (unsigned)i + 1;
+    }
     program.tokens = spent_store_new(&program.settings, &program.log, &message);
     if (!program.tokens || !make_config(&program, &program.settings, &program.config, &message)) {
         return fail(&message);

@@ -118,7 +118,9 @@ static bool add_listener(masque_config *config, const mqd_listener *listener, un
 static bool add_listeners(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     for (size_t i = 0; i < settings->listener_count; i++) {
         const mqd_listener *listener = &settings->listeners[i];
-        if (listener->place && !add_listener(config, listener, (unsigned)i + 1, message)) {
+        /* One that has no socket yet is looked at all the same, under a number that no socket has. */
+        unsigned number = listener->number ? listener->number : LISTENERS_MAX + 1 + (unsigned)i;
+        if (listener->place && !add_listener(config, listener, number, message)) {
             return false;
         }
     }
@@ -206,7 +208,12 @@ static void explain_key(const char *text, size_t length, char *why, size_t size)
     } else if (line < MASQUE_PRESHARED_KEY_MIN || line > MASQUE_PRESHARED_KEY_MAX) {
         snprintf(why, size, "the line has %zu", line);
     } else {
-        snprintf(why, size, "there is a blank, or another character");
+        bool visible = true;
+        for (size_t i = 0; i < line; i++) {
+            visible = visible && text[i] > ' ' && text[i] <= '~';
+        }
+        snprintf(why, size, "%s",
+                 visible ? "another name has that key already" : "there is a blank, or another character");
     }
 }
 
@@ -321,6 +328,17 @@ static void add_own_addresses(masque_config *config, const mqd_settings *setting
     }
 }
 
+/* By its number in the configuration; the first one for 0. */
+static const mqd_listener *listener_of(const mqd_settings *settings, unsigned number) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        unsigned own = settings->listeners[i].number;
+        if (own == number || (!own && number == LISTENERS_MAX + 1 + i)) {
+            return &settings->listeners[i];
+        }
+    }
+    return &settings->listeners[0];
+}
+
 static bool seal(masque_config *config, const mqd_settings *settings, mqd_message *message) {
     int error = masque_config_seal(config);
     if (error == MASQUE_ERR_NO_AUTH) {
@@ -329,7 +347,7 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
     } else if (error) {
         unsigned listener = masque_config_wrong_listener(config);
         bool at_listener = listener > 0 || !settings->private_key.path;
-        const mqd_listener *own = &settings->listeners[listener > 0 ? listener - 1 : 0];
+        const mqd_listener *own = listener_of(settings, listener);
         const mqd_file *certificate = at_listener ? &own->certificate : &settings->certificate;
         const mqd_file *private_key = at_listener ? &own->private_key : &settings->private_key;
         const mqd_file *file = error == MASQUE_ERR_CERTIFICATE  ? certificate

@@ -40,19 +40,47 @@ static bool is_listening(int fd, masque_address *address) {
            address_from_sockaddr(address, (struct sockaddr *)&storage);
 }
 
+/* An entry of the file whose address no socket has would be passed over, and what it asks for with it. */
+static bool check_passed(const mqd_settings *settings, const mqd_settings *passed, mqd_message *message) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const mqd_listener *listener = &settings->listeners[i];
+        bool used = false;
+        for (size_t k = 0; k < passed->listener_count; k++) {
+            used = used || (masque_address_same_ip(&listener->address, &passed->listeners[k].address) &&
+                            listener->address.port == passed->listeners[k].address.port);
+        }
+        if (listener->place && !used) {
+            say(message, "%.250s: none of the sockets that were passed on has this address, and what is said of it",
+                listener->place);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool service_use_passed_addresses(mqd_settings *settings, mqd_message *message) {
     int first;
     int count = service_passed_sockets(&first);
+    static mqd_settings passed; /* its listeners alone; too large for some stacks */
+    if (count == 0) {
+        return true;
+    }
+    passed.listener_count = 0;
     for (int i = 0; i < count; i++) {
-        if (!is_listening(first + i, &settings->listeners[i].address)) {
+        masque_address address;
+        if (!is_listening(first + i, &address)) {
             say(message, "LISTEN_FDS names descriptor %d, which is no listening TCP socket; unset it, or pass one",
                 first + i);
             return false;
         }
-        settings->listeners[i].protocols = MASQUE_PROTOCOL_ALL;
+        const mqd_listener *named = settings_find_listener(settings, &address);
+        const mqd_listener plain = {.address = address};
+        (void)settings_copy_listener(&passed, named ? named : &plain); /* LISTENERS_MAX bounds COUNT */
+        passed.listeners[i].protocols = MASQUE_PROTOCOL_ALL;
     }
-    settings->listener_count = count > 0 ? (size_t)count : settings->listener_count;
-    return true;
+    bool good = check_passed(settings, &passed, message);
+    settings_swap_listeners(settings, &passed);
+    return good;
 }
 
 /* Type=notify-reload wants to know since when (sd_notify(3)). */

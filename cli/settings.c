@@ -164,16 +164,47 @@ bool settings_add_listener(mqd_settings *settings, const char *address, unsigned
     if (!parse_endpoint(address, &slot->address, message)) {
         return false;
     }
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        const masque_address *other = &settings->listeners[i].address;
-        if (masque_address_same_ip(other, &slot->address) && other->port == slot->address.port) {
-            say(message, "“%.100s” is listened on already", address);
-            return false;
-        }
+    if (settings_find_listener(settings, &slot->address)) {
+        say(message, "“%.100s” is listened on already", address);
+        return false;
     }
     slot->protocols = protocols;
     settings->listener_count++;
     return true;
+}
+
+mqd_listener *settings_find_listener(mqd_settings *settings, const masque_address *address) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        mqd_listener *listener = &settings->listeners[i];
+        if (masque_address_same_ip(&listener->address, address) && listener->address.port == address->port) {
+            return listener;
+        }
+    }
+    return NULL;
+}
+
+bool settings_copy_listener(mqd_settings *settings, const mqd_listener *listener) {
+    if (settings->listener_count == LISTENERS_MAX) {
+        return false;
+    }
+    mqd_listener *copy = &settings->listeners[settings->listener_count++];
+    *copy = *listener;
+    copy->place = NULL;
+    copy->certificate = copy->private_key = (mqd_file){.path = NULL};
+    settings_set_text(&copy->place, listener->place);
+    settings_set_file(&copy->certificate, listener->certificate.path, listener->certificate.place);
+    settings_set_file(&copy->private_key, listener->private_key.path, listener->private_key.place);
+    return true;
+}
+
+void settings_swap_listeners(mqd_settings *settings, mqd_settings *from) {
+    for (size_t i = 0; i < LISTENERS_MAX; i++) {
+        free_listener(&settings->listeners[i]);
+    }
+    memcpy(settings->listeners, from->listeners, sizeof settings->listeners);
+    settings->listener_count = from->listener_count;
+    memset(from->listeners, 0, sizeof from->listeners);
+    from->listener_count = 0;
 }
 
 bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message) {

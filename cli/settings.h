@@ -38,6 +38,7 @@ const char *settings_method_name(const char *key);
 typedef struct mqd_listener {
     masque_address address;
     unsigned protocols; /* MASQUE_PROTOCOL_… */
+    unsigned number;    /* the library's, of the socket that has this address; 0: it gets one after a restart */
     char *place;        /* NULL: there is nothing of its own but these two */
     mqd_file certificate;
     mqd_file private_key;             /* without a certificate: a raw public key */
@@ -178,6 +179,12 @@ void settings_set_file(mqd_file *file, const char *path, const char *place);
 /* Each returns false with MESSAGE set (without a place: the caller knows it). */
 bool settings_add_listener(mqd_settings *settings, const char *address, unsigned protocols, mqd_message *message);
 bool settings_add_rule(mqd_settings *settings, bool allow, const char *text, mqd_message *message);
+/* The listener at that very address, or NULL. */
+mqd_listener *settings_find_listener(mqd_settings *settings, const masque_address *address);
+/* Those of FROM in their place; FROM has none then. */
+void settings_swap_listeners(mqd_settings *settings, mqd_settings *from);
+/* One more, with what is LISTENER's. False: there are LISTENERS_MAX. */
+bool settings_copy_listener(mqd_settings *settings, const mqd_listener *listener);
 void settings_add_certificate_rule(mqd_settings *settings, const char *rule);
 void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place);
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message);

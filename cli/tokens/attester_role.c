@@ -19,7 +19,7 @@
 /* Who waits for an issuer that is away hears so at once for as long, or all would wait one behind the other. */
 #define FAILED_S 3
 /* Each takes a processor for a while; who comes beyond is told to come again. */
-#define CHECKS_MAX 4u
+#define CHECKS_MAX 8u
 
 /* Counts, of tokens and of guesses, which outlive reloads. */
 typedef struct attester_counts {
@@ -75,12 +75,18 @@ static attester_counts *counts_new(const mqd_settings *all) {
     return counts;
 }
 
+/* Of limits those that counts are made with; others may change without anybody's being forgotten. */
+static bool same_penalties(const masque_limits *a, const masque_limits *b) {
+    return a->auth_failures_max == b->auth_failures_max && a->penalty_first_ms == b->penalty_first_ms &&
+           a->penalty_last_ms == b->penalty_last_ms && a->sources_max == b->sources_max;
+}
+
 /* The main thread's: those of OLD, when nothing changed, or new ones. */
 static attester_counts *counts_of(attester_context *old, const mqd_settings *all) {
     const attester_settings *settings = &all->attester;
     attester_counts *counts = old ? old->counts : NULL;
     if (counts && counts->tokens_per_account == settings->tokens_per_account &&
-        counts->period_ms == settings->period_ms && memcmp(&counts->limits, &all->limits, sizeof all->limits) == 0) {
+        counts->period_ms == settings->period_ms && same_penalties(&counts->limits, &all->limits)) {
         counts->users++;
         return counts;
     }

@@ -47,7 +47,7 @@ MASQUE_EXTERN int masque_config_set_certificate(masque_config *config, const voi
    earlier ones. A system's are a file such as /etc/ssl/certs/ca-certificates.crt. NULL: anybody's;
    for tests only. Dates are compared with the system's clock, by wolfSSL. Without a call there are
    no such connections; with one a configuration may do without certificate and authentication,
-   and its engine then serves nobody. MASQUE_ERR_INVALID: 0 bytes. */
+   and its engine then serves nobody. MASQUE_ERR_INVALID: 0 bytes, or keys are trusted, see below. */
 MASQUE_EXTERN int masque_config_set_trust(masque_config *config, const void *pem, size_t length);
 
 /* Instead: connections that masque_connect() makes trust servers that show a raw public key (RFC 7250) whose
@@ -79,11 +79,12 @@ MASQUE_EXTERN const masque_limits *masque_config_limits(const masque_config *con
 /* Adds a key of the Preshared scheme: `Proxy-Authorization: Preshared KEY`. All
    keys are compared, each in constant time. NAME appears in metrics, never the
    key. MASQUE_ERR_INVALID: a length outside auth.h's bounds, a byte in the key
-   that is not visible ASCII, or a NAME that exists. */
+   that is not visible ASCII, or a NAME or key that exists: to rotate, give the new key a new name. */
 MASQUE_EXTERN int masque_config_add_preshared(masque_config *config, const char *name, const char *key, size_t length);
 
 /* Adds a method after those that exist. MASQUE_ERR_INVALID: a mandatory slot is
-   NULL. On success the library calls METHOD->release once, later. */
+   NULL, or its name is "certificate", which means mutual TLS. On success the library calls METHOD->release once, later.
+ */
 MASQUE_EXTERN int masque_config_add_auth_method(masque_config *config, const masque_auth_method *method);
 
 /* Clients' certificates, or raw public keys (mutual TLS), on TCP and QUIC. */

@@ -59,7 +59,8 @@ MASQUE_EXTERN int masque_engine_new(masque_engine **engine, masque_config *confi
 MASQUE_EXTERN void masque_engine_free(masque_engine *engine);
 
 /* Uses CONFIG for connections from now on. Authentication of new requests on
-   live connections follows it too, so that a removed key is refused at once.
+   live connections follows it too, so that a removed key is refused at once. Events may be due
+   afterwards, where it revokes (config.h).
    Errors as masque_engine_new(); the old one stays then. */
 MASQUE_EXTERN int masque_engine_set_config(masque_engine *engine, masque_config *config);
 

@@ -2,6 +2,8 @@
  * masqueproxy/quota.h: what one identity may use: a pre-shared key, an account, a certificate; or, as tokens are
  * anonymous, an issuer of tokens. Over all its connections, all protocols, and all engines that have the configuration.
  *
+ * Engines that share quotas have to share a clock as well: their moments are compared.
+ *
  * A request beyond its quota is answered 503 with connection_limit_reached (RFC 9209 2.3.12). A tunnel that carries
  * bytes beyond those of an hour ends, with a reset.
  */

@@ -34,7 +34,7 @@ typedef struct masque_token_attester masque_token_attester;
 MASQUE_EXTERN int masque_token_attester_new(masque_token_attester **attester,
                                             const masque_token_attester_options *options,
                                             const masque_runtime *runtime);
-/* ATTESTER may be NULL. */
+/* ATTESTER may be NULL; no check of it is under way. */
 MASQUE_EXTERN void masque_token_attester_free(masque_token_attester *attester);
 
 /* May ACCOUNT have COUNT tokens more in this period? If so they are counted. Of the account a hash is kept, until the

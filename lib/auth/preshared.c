@@ -41,6 +41,16 @@ static bool has_name(const mq_preshared *preshared, const char *name) {
     return false;
 }
 
+/* Whose would it be? */
+static bool has_digest(const mq_preshared *preshared, const uint8_t digest[MQ_SECRET_DIGEST_LENGTH]) {
+    for (size_t i = 0; i < preshared->count; i++) {
+        if (mq_secret_same(preshared->keys[i].digest, digest, MQ_SECRET_DIGEST_LENGTH)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The same in every configuration that has the key by this name. */
 static int mark_of(mq_preshared_key *slot, const char *key, size_t length) {
     uint8_t digest[MQ_SHA256_LENGTH];
@@ -65,8 +75,9 @@ int mq_preshared_add(mq_preshared *preshared, const char *name, const char *key,
     preshared->keys = keys;
     mq_preshared_key *slot = &keys[preshared->count];
     int error = mq_secret_digest(slot->digest, preshared->hmac_key, key, length);
-    if (error) {
-        return error;
+    if (error || has_digest(preshared, slot->digest)) {
+        mq_wipe(slot->digest, sizeof slot->digest);
+        return error ? error : MASQUE_ERR_INVALID;
     }
     memcpy(slot->name, name, name_length + 1);
     error = mark_of(slot, key, length);
@@ -89,7 +100,7 @@ masque_verdict mq_preshared_check(void *context, const masque_auth_request *requ
     size_t fitting = 0; /* a place, from 1 */
     for (size_t i = 0; i < preshared->count; i++) {
         size_t same = mq_secret_same(digest, preshared->keys[i].digest, sizeof digest);
-        fitting |= (i + 1) & (0 - same);
+        fitting |= (i + 1) & (0 - same); /* no two have one key */
     }
     if (fitting == 0) {
         return MASQUE_AUTH_DENY;

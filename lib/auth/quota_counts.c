@@ -156,6 +156,11 @@ int64_t mq_quota_enter(mq_quota_counts *counts, const uint8_t key[MQ_QUOTA_KEY_L
     mq_lock_take(counts->lock);
     uint32_t place = find(counts, key);
     place = place == NOWHERE ? add(counts, key, now) : place;
+    if (place != NOWHERE && counts->places[place].tunnels == 0) {
+        /* Also who is refused again and again is used lately, or would be forgotten, and free. */
+        mq_link_remove(&counts->places[place].unused);
+        mq_list_append(&counts->unused, &counts->places[place].unused);
+    }
     if (place != NOWHERE && may_enter(&counts->places[place], quota, now)) {
         counts->places[place].tunnels++;
         mq_link_remove(&counts->places[place].unused);

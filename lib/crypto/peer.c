@@ -262,6 +262,15 @@ int mq_peer_of_tls(mq_peer **peer, const masque_allocator *allocator, void *ssl)
     return error;
 }
 
+bool mq_peer_has_certificate(void *ssl) {
+    int length = 0;
+    WOLFSSL_X509 *certificate = wolfSSL_get_peer_certificate(ssl);
+    const uint8_t *der = certificate ? wolfSSL_X509_get_der(certificate, &length) : NULL;
+    bool has = der && length > 0 && !is_raw_key(der, (size_t)length);
+    wolfSSL_X509_free(certificate);
+    return has;
+}
+
 void mq_peer_del(mq_peer *peer, const masque_allocator *allocator) {
     if (peer) {
         mq_free(allocator, peer->text);

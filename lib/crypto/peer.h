@@ -23,6 +23,8 @@ typedef struct mq_peer {
 int mq_peer_new(mq_peer **peer, const masque_allocator *allocator, const uint8_t *certificate, size_t length);
 /* Of the WOLFSSL's peer; *PEER stays NULL, and the result 0, when it showed none. */
 int mq_peer_of_tls(mq_peer **peer, const masque_allocator *allocator, void *ssl);
+/* Has the WOLFSSL's peer shown a certificate, and no raw public key? */
+bool mq_peer_has_certificate(void *ssl);
 /* PEER may be NULL. */
 void mq_peer_del(mq_peer *peer, const masque_allocator *allocator);
 

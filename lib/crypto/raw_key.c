@@ -34,6 +34,9 @@ static int write_rsa(uint8_t *spki, const uint8_t *der, word32 length) {
 
 int mq_raw_key_of(uint8_t spki[MQ_RAW_KEY_MAX], size_t *length, const uint8_t *pem, size_t pem_length,
                   const masque_allocator *allocator) {
+    if (pem_length == 0) {
+        return MASQUE_ERR_PRIVATE_KEY;
+    }
     uint8_t *der = mq_alloc(allocator, pem_length); /* it is shorter */
     if (!der) {
         return MASQUE_ERR_NO_MEMORY;

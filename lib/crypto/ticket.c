@@ -24,7 +24,7 @@ static int key_init(mq_ticket_key *key, const uint8_t bytes[MASQUE_TICKET_KEY_LE
 int mq_ticket_sealer_init(mq_ticket_sealer *sealer, const mq_credentials *credentials, const masque_runtime *runtime) {
     memset(sealer, 0, sizeof *sealer);
     sealer->runtime = *runtime;
-    sealer->opens_none = credentials->client_ca_pem != NULL;
+    sealer->opens_none = credentials->asks_clients;
     for (size_t i = 0; i < credentials->ticket_key_count; i++) {
         int error = key_init(&sealer->keys[i], credentials->ticket_keys[i]);
         if (error) {

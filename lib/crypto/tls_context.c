@@ -298,8 +298,12 @@ int mq_tls_check_server_key(const mq_tls_context *context, void *ssl) {
     const mq_credentials *credentials = context->credentials;
     mq_peer *peer = NULL;
     bool trusted = false;
-    if (credentials->trusted_key_count == 0) {
+    if (credentials->trust_anybody) {
         return 0;
+    }
+    if (credentials->trusted_key_count == 0) {
+        /* wolfSSL would take a key that nobody asked for (RFC 7250 4.2), and trust it. */
+        return mq_peer_has_certificate(ssl) ? 0 : MASQUE_ERR_UNTRUSTED;
     }
     int error = mq_peer_of_tls(&peer, &context->allocator, ssl);
     for (size_t i = 0; i < credentials->trusted_key_count && peer && peer->told.is_raw_key; i++) {

@@ -58,12 +58,12 @@ bool mq_admission_begin(mq_tunnel *tunnel, const char *method, const masque_iden
 void mq_admission_use(mq_tunnel *tunnel, size_t length) {
     mq_admission *admission = &tunnel->admission;
     masque_engine *engine = tunnel->conn->engine;
-    if (!admission->counts_bytes || tunnel->ended) {
+    if (!admission->counts_bytes) {
         return;
     }
     admission->unbilled += (uint32_t)length; /* of one call's */
-    if (admission->unbilled < BILLED_AT) {
-        return;
+    if (admission->unbilled < BILLED_AT || tunnel->ended) {
+        return; /* one that ends pays the rest then */
     }
     bool left = mq_quota_use(admission->counts, admission->place, admission->unbilled, engine->now);
     admission->unbilled = 0;
@@ -96,27 +96,31 @@ static bool method_still_allows(const masque_config *config, unsigned listener, 
     return false;
 }
 
-static bool is_still_allowed(const mq_tunnel *tunnel) {
+/* Would the present configuration allow what METHOD has, by a credential with MARK? */
+static bool is_still_allowed(const mq_tunnel *tunnel, const mq_admission *admission) {
     const masque_config *config = current_config(tunnel);
-    const mq_admission *admission = &tunnel->admission;
-    if (!admission->method) {
-        return true; /* its verdict is still to come, or it is one of ours */
-    }
     unsigned listener = tunnel->conn->listener;
     bool certified = mq_config_asks_certificates(config, listener) &&
                      mq_certificates_allow(&config->certificates, mq_admission_peer(tunnel));
     if (strcmp(admission->method, MQ_METHOD_CERTIFICATE) == 0) {
-        return certified;
+        return certified && mq_config_lets_in_by_certificate(config, listener);
     }
     bool lacks = mq_config_needs_certificate(config, listener) && !certified;
     return !lacks && method_still_allows(config, listener, admission);
+}
+
+bool mq_admission_is_late(const mq_tunnel *tunnel, const char *method, const masque_identity *identity) {
+    mq_admission judged = {.method = method};
+    memcpy(judged.mark, identity->mark, sizeof judged.mark);
+    return !is_still_allowed(tunnel, &judged);
 }
 
 static void revoke_on(mq_conn *conn) {
     for (mq_link *link = conn->tunnels.next, *next; link != &conn->tunnels; link = next) {
         mq_tunnel *tunnel = MQ_MEMBER(link, mq_tunnel, in_conn);
         next = link->next;
-        if (!tunnel->ended && !is_still_allowed(tunnel)) {
+        /* Without a method its verdict is still to come, or it is one of ours. */
+        if (!tunnel->ended && tunnel->admission.method && !is_still_allowed(tunnel, &tunnel->admission)) {
             conn->engine->stats.revoked++;
             mq_tunnel_end(tunnel, true);
         }

@@ -21,6 +21,8 @@ typedef struct mq_admission {
 /* TUNNEL's request is allowed, for METHOD's IDENTITY. False: it is beyond its quota; nothing has changed then, or
    memory is missing. */
 bool mq_admission_begin(struct mq_tunnel *tunnel, const char *method, const masque_identity *identity);
+/* A verdict that came later allows METHOD's IDENTITY: has a configuration that came between taken that back? */
+bool mq_admission_is_late(const struct mq_tunnel *tunnel, const char *method, const masque_identity *identity);
 /* LENGTH bytes more were carried. Ends it, in mq_tunnel_end()'s way, when its quota has no more. */
 void mq_admission_use(struct mq_tunnel *tunnel, size_t length);
 /* TUNNEL goes. */

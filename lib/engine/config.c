@@ -83,19 +83,6 @@ int masque_config_set_certificate(masque_config *config, const void *chain_pem, 
                : mq_pair_set(&pair, &config->runtime.allocator, chain_pem, chain_length, key_pem, key_length);
 }
 
-/* In *COPY's place, which is freed. LENGTH 0: nothing. */
-static int replace(const masque_allocator *allocator, uint8_t **copy, size_t *copy_length, const void *bytes,
-                   size_t length) {
-    uint8_t *fresh = length > 0 ? (uint8_t *)mq_copy_text(allocator, bytes, length) : NULL;
-    if (length > 0 && !fresh) {
-        return MASQUE_ERR_NO_MEMORY;
-    }
-    forget(allocator, *copy, *copy_length);
-    *copy = fresh;
-    *copy_length = length;
-    return 0;
-}
-
 int masque_config_set_client_identity(masque_config *config, const void *chain_pem, size_t chain_length,
                                       const void *key_pem, size_t key_length) {
     mq_credentials *credentials = &config->credentials;
@@ -141,15 +128,20 @@ int masque_config_set_client_certificates(masque_config *config, const masque_cl
     if (error) {
         return error;
     }
-    error = replace(allocator, &credentials->client_ca_pem, &credentials->client_ca_length, given->ca_pem,
-                    ca ? given->ca_length : 0);
-    error = error ? error
-                  : replace(allocator, &credentials->client_crl, &credentials->client_crl_length, given->crl,
-                            given->crl ? given->crl_length : 0);
-    if (error) {
+    uint8_t *ca_copy = ca ? (uint8_t *)mq_copy_text(allocator, given->ca_pem, given->ca_length) : NULL;
+    uint8_t *crl_copy = given->crl ? (uint8_t *)mq_copy_text(allocator, given->crl, given->crl_length) : NULL;
+    if ((ca && !ca_copy) || (given->crl && !crl_copy)) {
+        mq_free(allocator, ca_copy);
+        mq_free(allocator, crl_copy);
         mq_certificates_free(&certificates, allocator);
-        return error;
+        return MASQUE_ERR_NO_MEMORY;
     }
+    mq_free(allocator, credentials->client_ca_pem);
+    mq_free(allocator, credentials->client_crl);
+    credentials->client_ca_pem = ca_copy;
+    credentials->client_ca_length = ca ? given->ca_length : 0;
+    credentials->client_crl = crl_copy;
+    credentials->client_crl_length = given->crl ? given->crl_length : 0;
     mq_certificates_free(&config->certificates, allocator);
     config->certificates = certificates;
     credentials->asks_clients = true;
@@ -304,7 +296,7 @@ int masque_config_add_auth_method(masque_config *config, const masque_auth_metho
     if (config->sealed) {
         return MASQUE_ERR_STATE;
     }
-    if (!method->name || !method->check) {
+    if (!method->name || !method->check || strcmp(method->name, MQ_METHOD_CERTIFICATE) == 0) {
         return MASQUE_ERR_INVALID;
     }
     return append_method(config, method);

@@ -181,15 +181,6 @@ static void identify_certificate(const masque_auth_request *request) {
     masque_auth_identify(request, name, request->peer->key_hash);
 }
 
-static bool has_methods(const masque_config *config, unsigned listener) {
-    for (size_t i = 0; i < config->method_count; i++) {
-        if (mq_config_allows_method(config, listener, i)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *request) {
     const masque_config *config = current_config(tunnel);
     unsigned listener = tunnel->conn->listener;
@@ -199,7 +190,7 @@ static masque_verdict ask_methods(mq_tunnel *tunnel, const masque_auth_request *
     if (needed && !known) {
         return MASQUE_AUTH_DENY;
     }
-    if (known && (!needed || !has_methods(config, listener))) {
+    if (known && mq_config_lets_in_by_certificate(config, listener)) {
         identify_certificate(request);
         tunnel->opening->auth_method = MQ_METHOD_CERTIFICATE;
         return MASQUE_AUTH_ALLOW;
@@ -260,6 +251,7 @@ static void authorize(mq_tunnel *tunnel, const mq_request *request) {
         masque_time limit = conn->setup->config->limits.auth_timeout_ms * MASQUE_MILLISECOND;
         mq_timer_set(&engine->timers, &tunnel->opening->timer, engine->now + limit);
         tunnel->opening->verdict_awaited = true;
+        tunnel->opening->asked_of = engine->setup_number;
     }
     if (verdict == MASQUE_AUTH_DENY && text->length == 0 && current_config(tunnel)->challenges) {
         answer_challenge(tunnel);
@@ -307,7 +299,9 @@ int masque_authorized_as(masque_engine *engine, masque_tunnel_id id, masque_verd
     opening->auth_duration = now - opening->phase_began;
     opening->verdict_awaited = false;
     opening->phase_began = now;
-    judge(tunnel, verdict, true);
+    bool late = verdict == MASQUE_AUTH_ALLOW && opening->asked_of != engine->setup_number &&
+                mq_admission_is_late(tunnel, opening->auth_method, &opening->identity);
+    judge(tunnel, late ? MASQUE_AUTH_DENY : verdict, !late);
     mq_conn_settle(conn);
     return 0;
 }

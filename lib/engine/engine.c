@@ -109,6 +109,7 @@ int masque_engine_set_config(masque_engine *engine, masque_config *config) {
     }
     mq_setup_release(engine, engine->setup);
     engine->setup = setup;
+    engine->setup_number++;
     engine->endpoint.self.server = config->server_number;
     if (config->revokes) {
         mq_engine_revoke(engine);

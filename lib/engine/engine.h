@@ -62,6 +62,7 @@ typedef struct mq_ready {
 struct masque_engine {
     masque_runtime runtime;
     mq_setup *setup;
+    uint32_t setup_number; /* how often it was replaced */
     mq_slots conns;
     mq_slots tunnels;
     mq_slots attempts;
@@ -170,7 +171,8 @@ typedef struct mq_opening {
     mq_phase phase;
     mq_authority authority;
     const char *auth_method; /* whose verdict it is; NULL: nobody's yet */
-    bool verdict_awaited;    /* it said PENDING */
+    bool verdict_awaited;    /* it said PENDING ... */
+    uint32_t asked_of;       /* ... in the engine's setup of that number */
     masque_identity identity;
     mq_dial dial;
     bool dial_ready; /* `dial` is initialised */

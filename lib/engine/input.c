@@ -173,8 +173,9 @@ int masque_conn_set_listener(masque_engine *engine, masque_conn_id id, unsigned 
     if (conn->outbound || conn->over_quic || conn->tls.first_bytes_seen) {
         return MASQUE_ERR_STATE;
     }
+    mq_tls_context *before = mq_conn_tls(conn);
     conn->listener = listener;
-    if (!mq_config_listener(conn->setup->config, listener)) {
+    if (mq_conn_tls(conn) == before) {
         return 0;
     }
     unsigned protocols = conn->tls.protocols;

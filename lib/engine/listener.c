@@ -25,6 +25,14 @@ bool mq_config_allows_method(const masque_config *config, unsigned listener, siz
     return !at || !at->allowed || (index < at->allowed_count && at->allowed[index]);
 }
 
+bool mq_config_lets_in_by_certificate(const masque_config *config, unsigned listener) {
+    bool others = false;
+    for (size_t i = 0; i < config->method_count; i++) {
+        others = others || mq_config_allows_method(config, listener, i);
+    }
+    return !others || !mq_config_needs_certificate(config, listener);
+}
+
 /* --- setting ------------------------------------------------------------------------------- */
 
 static void listener_free(mq_listener *listener, const masque_allocator *allocator) {
@@ -65,10 +73,8 @@ static bool mark_methods(const masque_config *config, const masque_listener *giv
 }
 
 static int take_methods(const masque_config *config, const masque_listener *given, mq_listener *listener) {
-    listener->certificates = config->certificates.on;
-    listener->needs_certificate = config->certificates.needed;
     if (!given->methods) {
-        return 0;
+        return 0; /* as the configuration says when it is sealed */
     }
     /* One more, as nothing can't be allocated. */
     listener->allowed = mq_zalloc(&config->runtime.allocator, config->method_count + 1);
@@ -76,7 +82,6 @@ static int take_methods(const masque_config *config, const masque_listener *give
         return MASQUE_ERR_NO_MEMORY;
     }
     listener->allowed_count = config->method_count;
-    listener->certificates = false;
     bool known = mark_methods(config, given, listener);
     listener->needs_certificate = given->needs_certificate;
     return known && given->method_count > 0 && (listener->certificates || !given->needs_certificate)
@@ -154,6 +159,10 @@ static int own_tickets(mq_credentials *credentials) {
 
 static int seal(const masque_config *config, mq_listener *listener) {
     const mq_credentials own = listener->credentials;
+    if (!listener->allowed) {
+        listener->certificates = config->certificates.on;
+        listener->needs_certificate = config->certificates.needed;
+    }
     mq_credentials *all = &listener->credentials;
     *all = config->credentials;
     /* Connections that we make are the configuration's alone. */

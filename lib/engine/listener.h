@@ -23,6 +23,8 @@ typedef struct mq_listener {
 const mq_listener *mq_config_listener(const masque_config *config, unsigned number);
 bool mq_config_asks_certificates(const masque_config *config, unsigned listener);
 bool mq_config_needs_certificate(const masque_config *config, unsigned listener);
+/* Is a certificate alone enough there? Not where it is needed beside another method. */
+bool mq_config_lets_in_by_certificate(const masque_config *config, unsigned listener);
 /* May the method at INDEX let in who comes to LISTENER? */
 bool mq_config_allows_method(const masque_config *config, unsigned listener, size_t index);
 

@@ -413,3 +413,11 @@ def test_environment(t):
         same(done.returncode, 1, f"{value!r}: exit status")
         check(message in done.stderr, f"{value!r}: {done.stderr!r}")
         check(not value or value not in done.stderr, f"the key is in the message: {done.stderr!r}")
+
+
+def test_one_key_by_two_names(t):
+    """Whose quota would it be? A key that is rotated gets another name with the new key."""
+    names = [{"name": name, "key-file": t.write(f"{name}.txt", "correct-horse-battery\n")} for name in ("old", "new")]
+    done = t.run("--config", t.write_settings(t.settings(auth={"preshared": names})), "--test-config")
+    check(done.returncode == 1 and "auth.preshared[1].key-file" in done.stderr and
+          "another name has that key already" in done.stderr, done.stderr)

@@ -114,6 +114,28 @@ def test_reload(t):
     check(what == "reload-failed" and "listen[1].private-key" in line, f"a bad key: {line}")
 
 
+def test_reload_of_addresses(t):
+    """Sockets stay until a restart, and what is asked for at each is by its address: whatever is put before it, taken out
+    or turned around."""
+    ca, origin = ClientCa(t), targets.HttpsOrigin(t)
+    key = ("--preshared-key-file", t.write("probe.txt", KEY + "\n"))
+    auth = {"mtls": {}, "preshared": [{"name": "poc", "key-file": t.write("psk.txt", KEY + "\n")}]}
+    tls = {"certificate": t.pki.certificate, "private-key": t.pki.private_key, "client-ca": ca.ca}
+    strict = {"address": f"127.0.0.1:{t.free_port()}", "auth": ["mtls"], "mtls-required": True}
+    plain = {"address": f"127.0.0.1:{t.free_port()}", "auth": ["preshared"]}
+    more = {"address": f"127.0.0.1:{t.free_port()}", "auth": ["preshared"]}
+    proxy = t.proxy(listen=[strict, plain], auth=auth, tls=tls)
+    (_, strict_port), (_, plain_port) = proxy.addresses
+    for listen in ([more, strict, plain], [plain, strict], [plain], [more], [strict, plain]):
+        t.write(proxy.config_path, json.dumps({**proxy.settings, "listen": listen}))
+        what, line = proxy.reload()
+        same(what, "reload", f"{listen}: {line}")
+        for flag, name in VERSIONS:
+            found = ask(t, strict_port, origin, flag, *key)
+            check(found in ("proxy", "refused"), f"{listen}, {name}: {found} without a certificate")
+        same(ask(t, plain_port, origin, "--http2", *key), 200, f"{listen}: the other one")
+
+
 def test_every_listener_its_own(t):
     """Then the section tls may do without."""
     origin, own = targets.HttpsOrigin(t), t.pki.issue("own", "serverAuth")

@@ -213,6 +213,57 @@ static void test_bad_listeners(void **state) {
     sim_world_close(w);
 }
 
+/* A listener that says nothing of methods follows what is said of certificates later, too. */
+static void configure_late(sim_world *w, masque_config *config) {
+    const orders *told = w->setup.user;
+    const masque_listener own = {.key_pem = server_key, .key_length = server_key_length};
+    const masque_client_certificates certificates = {
+        .raw_keys = true, .allow = &told->rule, .allow_count = 1, .needed = true};
+    size_t wrong;
+    SIM_CHECK(w, masque_config_set_listener(config, 1, &own) == 0, "listener");
+    SIM_CHECK(w, masque_config_set_client_certificates(config, &certificates, &wrong) == 0, "certificates");
+}
+
+static void test_order(void **state) {
+    orders told = {.rule = CLIENT_KEY};
+    (void)state;
+    sim_world *w = sim_world_new(&(sim_setup){.seed = 1, .configure = configure_late, .user = &told});
+    for (size_t k = 0; k < SIM_COUNT(ROWS); k++) {
+        const sim_client nobody = {.listener = 1, .trusted_key = server_hash};
+        sim_client somebody = nobody;
+        somebody.identified = somebody.raw_key = true;
+        assert_int_equal(ask(w, &ROWS[k], nobody, NULL), 0);
+        assert_int_equal(ask(w, &ROWS[k], somebody, NULL), 200);
+    }
+    sim_world_close(w);
+}
+
+/* A ticket of a listener that asks for nothing is none where a key has to be shown; and serves where it came from. */
+static void test_tickets_and_keys(void **state) {
+    static const char *const key[] = {"preshared"};
+    orders told = {.raw_keys = true,
+                   .rule = CLIENT_KEY,
+                   .needed = true,
+                   .listeners = {{.methods = key, .method_count = 1}},
+                   .listener_count = 1};
+    (void)state;
+    sim_world *w = open_world(&told);
+    sim_conn *first = sim_connect(w, &(sim_client){.alpn = "h2", .listener = 1});
+    sim_tun *t = sim_request(first, &(sim_ask){.authority = SIM_ECHO ":900", .send = 1});
+    sim_settle(w);
+    assert_int_equal(t->status, 200);
+    void *session = sim_session_of(first);
+    for (unsigned listener = 0; listener < 2; listener++) {
+        sim_conn *c = sim_connect(w, &(sim_client){.alpn = "h2", .session = session, .listener = listener});
+        t = sim_request(c, &(sim_ask){.authority = SIM_ECHO ":901", .may_dial = listener == 1});
+        sim_settle(w);
+        SIM_CHECK(w, listener == 1 ? t->status == 200 : !t->answered, "listener %u: %u", listener, t->status);
+        SIM_CHECK(w, sim_stats(w).handshakes_resumed == listener, "listener %u: resumed", listener);
+    }
+    sim_session_free(session);
+    sim_world_close(w);
+}
+
 /* A session of one listener's certificate is none of another's. */
 static void test_tickets(void **state) {
     size_t length;
@@ -260,8 +311,9 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server_key), cmocka_unit_test(test_client_keys),   cmocka_unit_test(test_both_keys),
-        cmocka_unit_test(test_methods),    cmocka_unit_test(test_bad_listeners), cmocka_unit_test(test_tickets),
+        cmocka_unit_test(test_server_key), cmocka_unit_test(test_client_keys),      cmocka_unit_test(test_both_keys),
+        cmocka_unit_test(test_methods),    cmocka_unit_test(test_bad_listeners),    cmocka_unit_test(test_tickets),
+        cmocka_unit_test(test_order),      cmocka_unit_test(test_tickets_and_keys),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -307,6 +307,62 @@ static void test_revoked_by_a_method(void **state) {
     }
 }
 
+/* A verdict of a method that is gone meanwhile, or would say no by now, is late. */
+static void test_late_behind_a_reload(void **state) {
+    orders told = {.quotas = {{.method = "x", .tunnels_max = 1}}, .quota_count = 1, .method = &METHOD};
+    (void)state;
+    for (int way = 0; way < 3; way++) { /* it still allows, it does not, it is gone */
+        sim_world *w = open_world(&told);
+        outside.verdict = MASQUE_AUTH_PENDING;
+        outside.still = way == 0;
+        memset(outside.said.mark, 0x5a, sizeof outside.said.mark);
+        sim_tun *t = ask_outside(w);
+        masque_config *config = sim_config_new(w, NULL, true);
+        if (way < 2) {
+            SIM_CHECK(w, masque_config_add_auth_method(config, &METHOD) == 0, "method");
+        }
+        sim_alloc_side(SIM_PROXY);
+        SIM_CHECK(w, masque_config_seal(config) == 0 && masque_engine_set_config(w->engine, config) == 0, "set");
+        masque_config_release(config);
+        sim_alloc_side(SIM_TEST);
+        t->may_dial = way == 0;
+        SIM_CHECK(w, masque_authorized(w->engine, w->authorize[0], MASQUE_AUTH_ALLOW, w->now) == 0, "verdict");
+        sim_settle(w);
+        SIM_CHECK(w, t->status == (way == 0 ? 200 : 403), "way %d: %u", way, t->status);
+        SIM_CHECK(w, sim_stats(w).auth_failures == 0, "way %d: it is no guess", way);
+        sim_world_close(w);
+    }
+}
+
+/* What a client leaves behind, in order, is carried when it is gone, and counts. */
+static void test_bytes_behind_the_client(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 4; i += 2) { /* HTTP/1.1 and HTTP/2 */
+        orders told = {.quotas = {{.method = "preshared", .identity = "other", .bytes_per_hour = 1000000}},
+                       .quota_count = 1};
+        sim_world *w = open_world(&told);
+        unsigned refused = 0;
+        for (int round = 0; round < 40 && !refused; round++) {
+            sim_tun *t = ask(w, &ROWS[i], OTHER_KEY);
+            refused = t->status == 503;
+            if (!refused) {
+                t->target->send_fin = true;
+                sim_settle(w);
+                t->send_total += 60000;
+                t->send_fin = true;
+                sim_wake(t);
+                sim_settle(w);
+                sim_leave(t->conn, false);
+                sim_settle(w);
+            }
+        }
+        uint64_t carried = sim_stats(w).bytes_sent;
+        SIM_CHECK(w, refused && carried >= 900000 && carried <= 1100000, "%s: %llu bytes", ROWS[i].name,
+                  (unsigned long long)carried);
+        sim_world_close(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tunnels_at_once),
@@ -316,6 +372,8 @@ int main(void) {
         cmocka_unit_test(test_revoked_keys),
         cmocka_unit_test(test_late_identities),
         cmocka_unit_test(test_revoked_by_a_method),
+        cmocka_unit_test(test_late_behind_a_reload),
+        cmocka_unit_test(test_bytes_behind_the_client),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }

@@ -148,7 +148,7 @@ static void test_key_bytes(void **state) {
         for (size_t at = 0; at < 8; at += 7) {
             char key[8];
             char name[32];
-            memset(key, 'k', sizeof key);
+            memset(key, at == 0 ? 'k' : 'j', sizeof key); /* none twice */
             key[at] = (char)byte;
             snprintf(name, sizeof name, "%d at %zu", byte, at);
             bool valid = byte > ' ' && byte <= '~';
@@ -167,7 +167,7 @@ static void test_names(void **state) {
     assert_int_equal(add(name, KEY_A), 0);
     assert_int_equal(add(name, KEY_B), MASQUE_ERR_INVALID);
     assert_int_equal(check("Preshared", KEY_B, sizeof KEY_B - 1), MASQUE_AUTH_DENY);
-    assert_int_equal(add("another name", KEY_A), 0);
+    assert_int_equal(add("another name", KEY_C), 0);
     assert_int_equal(preshared.count, 2);
     assert_string_equal(preshared.keys[0].name, name);
 }
@@ -179,13 +179,15 @@ static void test_no_memory(void **state) {
     assert_int_equal(check("Preshared", KEY_A, sizeof KEY_A - 1), MASQUE_AUTH_DENY);
     memory.left = 1;
     size_t added = 0;
-    char name[] = "a";
-    while (add(name, KEY_A) == 0) {
+    char name[] = "a", key[] = "key-of-a";
+    int error;
+    while ((error = add(name, key)) == 0) {
         added++;
-        name[0]++;
+        key[7] = ++name[0];
     }
+    assert_int_equal(error, MASQUE_ERR_NO_MEMORY);
     assert_int_equal(preshared.count, added);
-    assert_int_equal(check("Preshared", KEY_A, sizeof KEY_A - 1), MASQUE_AUTH_ALLOW);
+    assert_int_equal(check("Preshared", "key-of-a", 8), MASQUE_AUTH_ALLOW);
 }
 
 static bool holds(const void *bytes, size_t size, const char *text) {
@@ -211,13 +213,35 @@ static void test_keys_are_not_kept(void **state) {
     mq_preshared_free(&other);
 }
 
+/* Two names of one key: whose would it be? */
+static void test_one_key_twice(void **state) {
+    masque_identity identity = {.name = ""};
+    const masque_auth_request request = {.scheme = "Preshared",
+                                         .scheme_length = 9,
+                                         .credential = KEY_C,
+                                         .credential_length = strlen(KEY_C),
+                                         .identity = &identity};
+    (void)state;
+    assert_int_equal(add("a", KEY_A), 0);
+    assert_int_equal(add("b", KEY_B), 0);
+    assert_int_equal(add("c", KEY_C), 0);
+    assert_int_equal(add("d", KEY_C), MASQUE_ERR_INVALID);
+    assert_int_equal(preshared.count, 3);
+    assert_int_equal(mq_preshared_check(&preshared, &request), MASQUE_AUTH_ALLOW);
+    assert_string_equal(identity.name, "c");
+    assert_true(mq_preshared_still(&preshared, identity.mark));
+    identity.mark[3] ^= 1;
+    assert_false(mq_preshared_still(&preshared, identity.mark));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_checks),    TEST(test_every_bit),   TEST(test_no_keys),
-        TEST(test_many_keys), TEST(test_key_lengths), TEST(test_key_bytes),
-        TEST(test_names),     TEST(test_no_memory),   TEST(test_keys_are_not_kept),
+        TEST(test_checks),        TEST(test_every_bit),   TEST(test_no_keys),
+        TEST(test_many_keys),     TEST(test_key_lengths), TEST(test_key_bytes),
+        TEST(test_names),         TEST(test_no_memory),   TEST(test_keys_are_not_kept),
+        TEST(test_one_key_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,14 +100,27 @@ static void test_room(void **state) {
     assert_int_equal(enter(200, &one, START), -1);
     mq_quota_leave(counts, places[7]);
     mq_quota_leave(counts, places[3]);
-    assert_int_equal(enter(107, &one, START), -1); /* it is known still */
-    assert_int_equal(enter(200, &one, START), places[7]);
-    assert_int_equal(enter(103, &one, START), -1);
-    assert_int_equal(enter(107, &one, START), places[3]); /* it was forgotten, and so was 103 now */
+    assert_int_equal(enter(107, &one, START), -1); /* it is known still, and lately used by that */
+    assert_int_equal(enter(200, &one, START), places[3]);
+    assert_int_equal(enter(107, &one, START), -1);
+    assert_int_equal(enter(103, &one, START), places[7]); /* it was forgotten, and so is 107 now */
     for (unsigned i = 0; i < 16; i++) {
         if (i != 7 && i != 3) {
             assert_int_equal(enter(100 + i, &one, START), -1);
         }
+    }
+}
+
+/* Whoever is refused all the time is not forgotten for it, while others come and go. */
+static void test_refused_stay(void **state) {
+    const masque_quota one = {.bytes_per_hour = 10};
+    (void)state;
+    int64_t place = enter(1, &one, START);
+    mq_quota_use(counts, place, 10, START);
+    mq_quota_leave(counts, place);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(enter(1, &one, START), -1);
+        mq_quota_leave(counts, enter(1000 + i, &one, START));
     }
 }
 
@@ -171,6 +184,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_bounds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test(test_without_memory),
     };
