@@ -157,6 +157,8 @@ typedef enum masque_dial_result {
     MASQUE_DIAL_TIMEOUT,
     MASQUE_DIAL_FAILED,    /* any other failure of the target's side */
     MASQUE_DIAL_EXHAUSTED, /* the host has no descriptor, port or memory left: 503 */
+    MASQUE_DIAL_SOURCE,    /* the event's source can't be used: it has no free port, or isn't this machine's
+                              (EADDRNOTAVAIL). Another one is tried; this one is left alone for a while */
     MASQUE_DIAL_OWN        /* connected, but to this machine: getsockname() and getpeername() give the same
                               IP address. As OK where an allow rule fits (policy.h, rule 3), else denied: so
                               an address that the machine got later is no way around the policy */
@@ -279,7 +281,7 @@ typedef struct masque_event {
     void *user;                 /* of the connection (CONN_…), the tunnel (TUNNEL_…) or the attempt (CANCEL_DIAL);
                                    NULL with AUTHORIZE, RESOLVE and DIAL */
     masque_address address;     /* DIAL: whom to connect to */
-    masque_address source;      /* DIAL: from where; family NONE, always in this version: as the system chooses */
+    masque_address source;      /* DIAL: from where (geo.h); family NONE: as the system chooses */
     masque_transport transport; /* DIAL: TCP or UDP */
     const char *text;           /* RESOLVE: the name, ends with a zero; AUTHORIZE: the method */
     bool reset;                 /* CONN_END, TUNNEL_END: end with a TCP RST (SO_LINGER 0) */
@@ -325,11 +327,14 @@ typedef struct masque_stats {
     uint64_t quota_refusals; /* of requests beyond an identity's quota, among requests_5xx */
     uint64_t quota_ends;     /* tunnels that ended as the bytes of an hour were used up */
     uint64_t revoked;        /* tunnels that ended by masque_config_set_revocation() */
-    uint64_t tunnels_total;  /* answered with success */
-    uint64_t tunnels_active; /* requests and tunnels that live */
-    uint64_t bytes_sent;     /* to targets */
-    uint64_t bytes_received; /* from targets */
-    uint64_t datagrams_sent; /* to targets */
+    uint64_t egress_city, egress_country, egress_default; /* tunnels by how near their address was (geo.h) */
+    uint64_t places_unknown;   /* requests whose client's country nobody said */
+    uint64_t egress_exhausted;                            /* addresses that could not be used, each time */
+    uint64_t tunnels_total;                               /* answered with success */
+    uint64_t tunnels_active;                              /* requests and tunnels that live */
+    uint64_t bytes_sent;                                  /* to targets */
+    uint64_t bytes_received;                              /* from targets */
+    uint64_t datagrams_sent;                              /* to targets */
     uint64_t datagrams_received;
     uint64_t datagrams_dropped;   /* a queue was full, or a target didn't answer */
     uint64_t datagrams_too_big;   /* for the path to the client or to the target */

@@ -38,6 +38,7 @@
 #include <masqueproxy/client.h>
 #include <masqueproxy/config.h>
 #include <masqueproxy/engine.h>
+#include <masqueproxy/geo.h>
 #include <masqueproxy/limits.h>
 #include <masqueproxy/policy.h>
 #include <masqueproxy/privacy_pass.h>

@@ -12,6 +12,7 @@
 #include "auth/preshared.h"
 #include "auth/quota_counts.h"
 #include "crypto/tls_context.h"
+#include "engine/egress.h"
 #include "engine/listener.h"
 #include "policy/targets.h"
 #include "transport/connection_id.h"
@@ -38,6 +39,7 @@ struct masque_config {
     mq_listener *listeners; /* by number; 0 is not used */
     size_t listener_count;
     unsigned wrong_listener; /* whose certificate or key could not be sealed; 0: the configuration's own */
+    mq_geo geo;
     mq_quotas quotas;
     mq_quota_counts *quota_counts; /* shared with configurations that this one continues; NULL: no quotas */
     bool challenges;               /* 407 */

@@ -9,12 +9,20 @@
 #include "engine/engine.h"
 #include "policy/address_class.h"
 
+/* Addresses of ours that one request may find unusable. */
+#define SOURCE_FAILURES_MAX 8u
+
 static const masque_limits *limits_of(const mq_tunnel *tunnel) {
     return &tunnel->conn->setup->config->limits;
 }
 
+/* What clients leave from is ours, too: a tunnel there would come back to us. */
 static bool may_dial(const mq_tunnel *tunnel, const masque_address *address) {
-    return mq_targets_allow(&tunnel->conn->engine->setup->config->targets, address, mq_tunnel_transport(tunnel));
+    const masque_config *config = tunnel->conn->engine->setup->config;
+    masque_pool_prefix unused;
+    masque_address inner = mq_address_canonical(address);
+    bool own = config->geo.pools && masque_pools_find(config->geo.pools, &inner, &unused);
+    return (own ? mq_targets_allow_own : mq_targets_allow)(&config->targets, address, mq_tunnel_transport(tunnel));
 }
 
 /* --- attempts ------------------------------------------------------------------------ */
@@ -54,7 +62,7 @@ void mq_dialing_cancel(mq_opening *opening, const mq_attempt *winner) {
     }
 }
 
-static bool start_attempt(mq_tunnel *tunnel, const masque_address *address) {
+static bool start_attempt(mq_tunnel *tunnel, const masque_address *address, const masque_address *source) {
     masque_engine *engine = tunnel->conn->engine;
     mq_attempt *attempt = mq_zalloc(mq_engine_allocator(engine), sizeof *attempt);
     if (!attempt) {
@@ -63,6 +71,7 @@ static bool start_attempt(mq_tunnel *tunnel, const masque_address *address) {
     attempt->engine = engine;
     attempt->tunnel = tunnel;
     attempt->address = *address;
+    attempt->source = *source;
     mq_link_init(&attempt->in_opening);
     mq_ready_init(&attempt->ready, MQ_READY_ATTEMPT);
     attempt->id = mq_slots_add(&engine->attempts, attempt);
@@ -126,7 +135,12 @@ static bool start_due(mq_tunnel *tunnel, mq_dial_step *step, masque_time *until)
             break;
         }
         enter_dial_phase(opening, now);
-        if (!start_attempt(tunnel, &address)) {
+        masque_address source;
+        if (!mq_egress_choose(tunnel, (masque_family)address.family, &source)) {
+            mq_dial_failed(&opening->dial, MASQUE_DIAL_SOURCE, now);
+            continue;
+        }
+        if (!start_attempt(tunnel, &address, &source)) {
             mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
             return false;
         }
@@ -172,12 +186,14 @@ static void begin_with_address(mq_tunnel *tunnel) {
     mq_opening *opening = tunnel->opening;
     masque_time now = tunnel->conn->engine->now;
     masque_address address = mq_address_canonical(&opening->authority.address);
+    bool reachable = mq_egress_has(tunnel, (masque_family)address.family);
     bool allowed = may_dial(tunnel, &address);
+    opening->dial.has_no_source = !reachable && allowed;
     masque_family other = address.family == MASQUE_IPV4 ? MASQUE_IPV6 : MASQUE_IPV4;
     int error = mq_dial_answer(&opening->dial, other, MASQUE_LOOKUP_OK, NULL, 0, 0, now);
     if (!error) {
         error = mq_dial_answer(&opening->dial, (masque_family)address.family, MASQUE_LOOKUP_OK, &address,
-                               allowed ? 1 : 0, allowed ? 0 : 1, now);
+                               allowed && reachable ? 1 : 0, allowed ? 0 : 1, now);
     }
     if (error) {
         mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
@@ -191,6 +207,10 @@ void mq_dialing_begin(mq_tunnel *tunnel) {
     mq_opening *opening = tunnel->opening;
     assert(opening->phase == MQ_PHASE_AUTH);
     mq_dial_init(&opening->dial, mq_engine_allocator(engine), limits_of(tunnel));
+    mq_egress_locate(tunnel);
+    if (mq_egress_prefers_ipv4(tunnel)) {
+        mq_dial_prefer_ipv4(&opening->dial);
+    }
     opening->dial_ready = true;
     opening->phase_began = engine->now;
     opening->phase = MQ_PHASE_RESOLVE; /* over at once for an address, but for a place to dial */
@@ -205,10 +225,11 @@ void mq_dialing_begin(mq_tunnel *tunnel) {
 /* --- the host answers -------------------------------------------------------------------- */
 
 /* Keeps what may be dialed; returns how many, and how many the policy took out. */
-static size_t filter(const mq_tunnel *tunnel, masque_family family, const masque_address *addresses, size_t count,
+static size_t filter(mq_tunnel *tunnel, masque_family family, const masque_address *addresses, size_t count,
                      masque_address *kept, size_t *denied) {
     size_t most = limits_of(tunnel)->addresses_per_name_max;
     size_t used = 0;
+    bool reachable = mq_egress_has(tunnel, family);
     *denied = 0;
     for (size_t i = 0; i < count && used < most; i++) {
         if (addresses[i].family != family) {
@@ -217,7 +238,9 @@ static size_t filter(const mq_tunnel *tunnel, masque_family family, const masque
         masque_address address = mq_address_canonical(&addresses[i]);
         address.port = tunnel->opening->authority.port;
         if (may_dial(tunnel, &address)) {
-            kept[used++] = address;
+            tunnel->opening->dial.has_no_source = tunnel->opening->dial.has_no_source || !reachable;
+            kept[used] = address;
+            used += reachable;
         } else {
             ++*denied;
         }
@@ -264,6 +287,19 @@ int masque_attempt_set_user(masque_engine *engine, masque_attempt_id id, void *u
     return 0;
 }
 
+/* With the same target from another address; *FAILED is set when there is none left. False when the tunnel was
+ * answered. */
+static bool try_another_source(mq_tunnel *tunnel, const masque_address *address, bool *failed) {
+    masque_address source;
+    *failed = ++tunnel->opening->source_failures >= SOURCE_FAILURES_MAX ||
+              !mq_egress_choose(tunnel, (masque_family)address->family, &source);
+    if (*failed || start_attempt(tunnel, address, &source)) {
+        return true;
+    }
+    mq_door_answer(tunnel, MQ_REFUSAL_INTERNAL);
+    return false;
+}
+
 /* Is the attempt's socket one that the tunnel may have? */
 static bool is_usable(const mq_attempt *attempt, masque_dial_result result) {
     const mq_targets *targets = &attempt->engine->setup->config->targets;
@@ -277,11 +313,31 @@ static int open_tunnel(mq_tunnel *tunnel, mq_attempt *attempt) {
     masque_engine *engine = attempt->engine;
     masque_tunnel_id id = tunnel->id;
     mq_dialing_cancel(tunnel->opening, attempt);
+    mq_egress_count(tunnel, &attempt->source);
     tunnel->conn->dials--;
     tunnel->user = attempt->user;
     mq_attempt_del(attempt);
     mq_door_answer(tunnel, MQ_REFUSAL_NONE);
     return mq_tunnel_find(engine, id) ? 0 : MASQUE_ERR_NO_MEMORY;
+}
+
+/* ATTEMPT failed; another one may take its place. */
+static void give_up(mq_tunnel *tunnel, mq_attempt *attempt, masque_dial_result result) {
+    masque_engine *engine = attempt->engine;
+    const masque_address address = attempt->address, source = attempt->source;
+    bool failed = true;
+    tunnel->conn->dials--;
+    mq_attempt_del(attempt);
+    if (result == MASQUE_DIAL_SOURCE && source.family != MASQUE_FAMILY_NONE) {
+        mq_egress_rest(engine, &source);
+        if (!try_another_source(tunnel, &address, &failed)) {
+            return;
+        }
+    }
+    if (failed) {
+        mq_dial_failed(&tunnel->opening->dial, result, engine->now);
+    }
+    mq_dialing_go_on(tunnel);
 }
 
 int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_result result, masque_time now) {
@@ -299,10 +355,7 @@ int masque_dialed(masque_engine *engine, masque_attempt_id id, masque_dial_resul
     if (is_usable(attempt, result)) {
         error = open_tunnel(tunnel, attempt);
     } else {
-        conn->dials--;
-        mq_attempt_del(attempt);
-        mq_dial_failed(&tunnel->opening->dial, result, now);
-        mq_dialing_go_on(tunnel);
+        give_up(tunnel, attempt, result);
     }
     mq_conn_settle(conn);
     return error;

@@ -330,6 +330,23 @@ static mq_refusal check_udp_form(mq_tunnel *tunnel, const mq_request *request) {
     return mq_udp_new(tunnel) ? MQ_REFUSAL_INTERNAL : MQ_REFUSAL_NONE;
 }
 
+/* Where the client says it is; twice says nothing. It is believed once it is known who asks. */
+static mq_refusal check_place(mq_tunnel *tunnel, const mq_request *request) {
+    const mq_text *text = &request->geohash;
+    masque_place said = {.country = ""};
+    const char *bytes = text->bytes;
+    size_t length = text->length;
+    if (length >= 2 && bytes[0] == '"' && bytes[length - 1] == '"') { /* a String, as drafts have it (RFC 9651 3.3.3) */
+        bytes++;
+        length -= 2;
+    }
+    if (request->geohash_count > 1 || (text->bytes && !masque_place_parse(&said, bytes, length))) {
+        return MQ_REFUSAL_BAD_GEOHASH;
+    }
+    tunnel->opening->place = said;
+    return MQ_REFUSAL_NONE;
+}
+
 static mq_refusal check_form(mq_tunnel *tunnel, const mq_request *request) {
     mq_authority *authority = &tunnel->opening->authority;
     if (is_upgrade(request)) {
@@ -430,6 +447,9 @@ bool mq_door_request(mq_conn *conn, int64_t id, const mq_request *request, mq_re
     }
     if (refusal == MQ_REFUSAL_NONE) {
         refusal = check_form(tunnel, request);
+    }
+    if (refusal == MQ_REFUSAL_NONE) {
+        refusal = check_place(tunnel, request);
     }
     if (refusal == MQ_REFUSAL_NONE) {
         refusal = check_capacity(conn);

@@ -123,6 +123,7 @@ static int engine_init(masque_engine *engine, masque_config *config) {
     const masque_allocator *allocator = mq_engine_allocator(engine);
     uint64_t seed;
     engine->runtime.random(engine->runtime.context, (uint8_t *)&seed, sizeof seed);
+    engine->egress_seed = seed * UINT64_C(0x9e3779b97f4a7c15);
     mq_slots_init(&engine->conns, allocator);
     mq_slots_init(&engine->tunnels, allocator);
     mq_slots_init(&engine->attempts, allocator);
@@ -218,6 +219,7 @@ void masque_engine_free(masque_engine *engine) {
         mq_setup_release(engine, engine->setup);
     }
     mq_free(&allocator, engine->read_buffer);
+    mq_free(&allocator, engine->resting);
     mq_free(&allocator, engine);
 }
 
@@ -284,6 +286,7 @@ static void fill_attempt_event(mq_attempt *attempt, masque_event *event) {
     event->conn = attempt->tunnel->conn->id;
     event->tunnel = attempt->tunnel->id;
     event->address = attempt->address;
+    event->source = attempt->source;
     event->transport = mq_tunnel_transport(attempt->tunnel);
 }
 

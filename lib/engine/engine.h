@@ -26,6 +26,7 @@
 #include "crypto/peer.h"
 #include "engine/admission.h"
 #include "engine/config.h"
+#include "engine/egress.h"
 #include "http/session.h"
 #include "policy/sources.h"
 #include "transport/quic.h"
@@ -91,6 +92,8 @@ struct masque_engine {
     bool packets_told; /* the host knows, until a pull gives none */
     size_t half_open;  /* QUIC connections before the end of their handshake */
     mq_bucket strays;  /* answers to packets of no connection */
+    uint64_t egress_seed;
+    mq_egress_resting *resting; /* MQ_EGRESS_RESTING of them; NULL before the first */
     masque_stats stats;
 };
 
@@ -138,9 +141,10 @@ typedef struct mq_conn {
     bool end_taken;
     uint32_t auth_failures;
     mq_bucket requests;
-    mq_bucket excess; /* requests beyond that rate */
-    bool flooded;     /* and beyond this one */
-    uint16_t h3_port; /* for Alt-Svc; 0: none */
+    mq_bucket excess;         /* requests beyond that rate */
+    bool flooded;             /* and beyond this one */
+    mq_egress_kept egress[2]; /* IPv4's and IPv6's */
+    uint16_t h3_port;         /* for Alt-Svc; 0: none */
     unsigned listener;
     mq_link tunnels; /* of mq_tunnel.in_conn */
     size_t tunnel_count;
@@ -174,6 +178,8 @@ typedef struct mq_opening {
     bool verdict_awaited;    /* it said PENDING ... */
     uint32_t asked_of;       /* ... in the engine's setup of that number */
     masque_identity identity;
+    masque_place place; /* where the client is */
+    unsigned source_failures;
     mq_dial dial;
     bool dial_ready; /* `dial` is initialised */
     mq_timer timer;
@@ -194,6 +200,7 @@ typedef struct mq_attempt {
     mq_link in_opening;
     mq_ready ready;
     masque_address address;
+    masque_address source;
 } mq_attempt;
 
 typedef struct mq_tunnel {

@@ -73,6 +73,11 @@ static void take_authorization(mq_request *request, const char *value, size_t le
     keep(request, &request->authorization, value, length);
 }
 
+static void take_geohash(mq_request *request, const char *value, size_t length) {
+    request->geohash_count++;
+    keep(request, &request->geohash, value, length);
+}
+
 static void take_body_header(mq_request *request, const char *value, size_t length) {
     (void)value;
     (void)length;
@@ -114,6 +119,7 @@ static void take_connection(mq_request *request, const char *value, size_t lengt
 static const field_rule RULES[] = {
     {"proxy-authorization", take_proxy_authorization},
     {"authorization", take_authorization},
+    {"sec-ch-geohash", take_geohash},
     {"host", take_host},
     {"content-length", take_body_header},
     {"content-type", take_content_type},
@@ -129,6 +135,7 @@ void mq_request_init(mq_request *request, const masque_allocator *allocator) {
 void mq_request_free(mq_request *request) {
     drop(request, &request->authority);
     drop(request, &request->path);
+    drop(request, &request->geohash);
     drop(request, &request->proxy_authorization);
     drop(request, &request->authorization);
 }

@@ -32,6 +32,8 @@ typedef struct mq_request {
     mq_text path;      /* :path, or the request target of any other HTTP/1.1 request */
     mq_text proxy_authorization;
     mq_text authorization;
+    mq_text geohash; /* Sec-CH-Geohash */
+    uint32_t geohash_count;
     uint32_t credential_count; /* fields named so; Authorization counts only without the other */
     uint32_t authorization_count;
     uint32_t host_count;

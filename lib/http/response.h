@@ -15,6 +15,7 @@
 #define MQ_REFUSALS(X)                                                                                                 \
     X(MALFORMED, 400, "http_request_error", NULL, "malformed request")                                                 \
     X(BAD_AUTHORITY, 400, "http_request_error", NULL, "malformed authority")                                           \
+    X(BAD_GEOHASH, 400, "http_request_error", NULL, "malformed sec-ch-geohash")                                        \
     X(UNAUTHORIZED, 403, "http_request_denied", NULL, NULL)                                                            \
     X(TARGET_DENIED, 403, "destination_ip_prohibited", NULL, NULL)                                                     \
     X(CHALLENGE, 407, "http_request_denied", NULL, "authentication required")                                          \
@@ -30,6 +31,7 @@
     X(DIAL_TIMEOUT, 502, "connection_timeout", NULL, NULL)                                                             \
     X(DIAL_FAILED, 502, "connection_terminated", NULL, NULL)                                                           \
     X(EXHAUSTED, 503, "connection_limit_reached", NULL, "no descriptor or port left")                                  \
+    X(NO_EGRESS, 503, "connection_limit_reached", NULL, "no egress address")                                           \
     X(LIMIT, 503, "connection_limit_reached", NULL, NULL)                                                              \
     X(QUOTA, 503, "connection_limit_reached", NULL, "quota")                                                           \
     X(DRAINING, 503, "connection_limit_reached", NULL, "draining")                                                     \

@@ -6,7 +6,15 @@
 #include "base/memory.h"
 
 void mq_dial_init(mq_dial *dial, const masque_allocator *allocator, const masque_limits *limits) {
-    *dial = (mq_dial){.allocator = allocator, .limits = limits, .wait_ipv6 = MASQUE_NEVER};
+    *dial = (mq_dial){.allocator = allocator, .limits = limits, .wait_first = MASQUE_NEVER};
+}
+
+void mq_dial_prefer_ipv4(mq_dial *dial) {
+    dial->prefers_ipv4 = dial->ipv4_turn = true;
+}
+
+static const mq_dial_family *first_family(const mq_dial *dial) {
+    return dial->prefers_ipv4 ? &dial->ipv4 : &dial->ipv6;
 }
 
 void mq_dial_free(mq_dial *dial) {
@@ -33,8 +41,8 @@ int mq_dial_answer(mq_dial *dial, masque_family family, masque_lookup result, co
     answer->answered = true;
     answer->result = result;
     answer->denied = denied;
-    if (family == MASQUE_IPV4 && count > 0 && !dial->ipv6.answered) {
-        dial->wait_ipv6 = now + dial->limits->resolution_delay_ms * MASQUE_MILLISECOND;
+    if (answer != first_family(dial) && count > 0 && !first_family(dial)->answered) {
+        dial->wait_first = now + dial->limits->resolution_delay_ms * MASQUE_MILLISECOND;
     }
     return 0;
 }
@@ -56,9 +64,9 @@ mq_dial_step mq_dial_next(mq_dial *dial, masque_time now, masque_address *addres
     if (!has_next(family)) {
         return dial->under_way > 0 || mq_dial_is_resolving(dial) ? MQ_DIAL_WAIT : MQ_DIAL_FAIL;
     }
-    bool waits_for_ipv6 = !dial->ipv6.answered && dial->wait_ipv6 != MASQUE_NEVER && now < dial->wait_ipv6;
-    if (waits_for_ipv6) {
-        *until = dial->wait_ipv6;
+    bool waits = !first_family(dial)->answered && dial->wait_first != MASQUE_NEVER && now < dial->wait_first;
+    if (waits) {
+        *until = dial->wait_first;
         return MQ_DIAL_WAIT;
     }
     if (dial->under_way > 0 && now < dial->next_attempt) {
@@ -80,6 +88,7 @@ void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now) {
         [MASQUE_DIAL_TIMEOUT] = MQ_REFUSAL_DIAL_TIMEOUT,
         [MASQUE_DIAL_FAILED] = MQ_REFUSAL_DIAL_FAILED,
         [MASQUE_DIAL_EXHAUSTED] = MQ_REFUSAL_EXHAUSTED,
+        [MASQUE_DIAL_SOURCE] = MQ_REFUSAL_NO_EGRESS,
         [MASQUE_DIAL_OWN] = MQ_REFUSAL_TARGET_DENIED,
     };
     assert(dial->under_way > 0 && result != MASQUE_DIAL_OK);
@@ -88,7 +97,8 @@ void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now) {
     mq_refusal refusal = refusals[result];
     /* Our own lack says nothing about the target, but that a retry may help: it wins.
        "Unreachable" is often just a family the proxy doesn't have: it loses. */
-    if (dial->worst == MQ_REFUSAL_NONE || dial->worst == MQ_REFUSAL_UNREACHABLE || refusal == MQ_REFUSAL_EXHAUSTED) {
+    bool ours = refusal == MQ_REFUSAL_EXHAUSTED || refusal == MQ_REFUSAL_NO_EGRESS;
+    if (dial->worst == MQ_REFUSAL_NONE || dial->worst == MQ_REFUSAL_UNREACHABLE || ours) {
         dial->worst = refusal;
     }
 }
@@ -96,6 +106,9 @@ void mq_dial_failed(mq_dial *dial, masque_dial_result result, masque_time now) {
 mq_refusal mq_dial_refusal(const mq_dial *dial) {
     if (dial->worst != MQ_REFUSAL_NONE) {
         return dial->worst;
+    }
+    if (dial->has_no_source) {
+        return MQ_REFUSAL_NO_EGRESS;
     }
     if (dial->ipv6.denied + dial->ipv4.denied > 0) {
         return MQ_REFUSAL_TARGET_DENIED;

@@ -7,7 +7,7 @@
  * no policy, has no timer: mq_dial_next() says until when to wait.
  *
  * Addresses keep the order the resolver gave them (RFC 6724 is its matter);
- * families alternate, IPv6 first.
+ * families alternate, IPv6 first unless told.
  */
 #ifndef MQ_TUNNEL_DIAL_H
 #define MQ_TUNNEL_DIAL_H
@@ -41,13 +41,17 @@ typedef struct mq_dial {
     mq_dial_family ipv6;
     mq_dial_family ipv4;
     bool ipv4_turn;           /* the next attempt's family, where both have one */
+    bool prefers_ipv4;        /* IPv4 is the first one */
+    bool has_no_source;       /* addresses were left out, as we have none of their family */
     size_t under_way;         /* attempts without a result */
-    masque_time wait_ipv6;    /* RFC 8305 3: A is known, AAAA may follow until then; NEVER: no wait */
+    masque_time wait_first;   /* RFC 8305 3: A is known, AAAA may follow until then, or the other way; NEVER: no wait */
     masque_time next_attempt; /* not before, while others are under way */
     mq_refusal worst;         /* the most telling failure of an attempt */
 } mq_dial;
 
 void mq_dial_init(mq_dial *dial, const masque_allocator *allocator, const masque_limits *limits);
+/* Before anything is known: IPv4 goes first, for the address that we would leave from is nearer to the client. */
+void mq_dial_prefer_ipv4(mq_dial *dial);
 void mq_dial_free(mq_dial *dial);
 
 /* The look-up of one family is over: ADDRESSES may all be dialed, DENIED more were

@@ -200,7 +200,7 @@ static masque_engine *engine_new(bool mutual) {
     char *key = read_data("sim_server_key.pem", &key_length);
     char *ca = read_data("sim_client_ca.pem", &ca_length);
     masque_config *config = masque_config_new(&runtime);
-    masque_engine *engine;
+    masque_engine *engine = NULL;
     const masque_client_certificates clients = {.ca_pem = ca, .ca_length = ca_length, .needed = true};
     need(config && masque_config_set_certificate(config, chain, chain_length, key, key_length) == 0 &&
              masque_config_add_preshared(config, "key", "correct-horse", 13) == 0 &&

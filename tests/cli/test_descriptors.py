@@ -52,7 +52,7 @@ def test_waiting_clients_are_no_spin(t):
     proxy = t.proxy(wrap=LIMIT, limits={"handshake-timeout-ms": 60000})
     tunnel = open_tunnel(t, proxy, target.authority)
     knocks = [t.keep(socket.create_connection(proxy.endpoint(), 30)) for _ in range(80)]
-    proxy.await_log(r"warning connection-refused: no descriptor is left \(\d+\)")
+    proxy.await_log(r"warning connection-refused worker=0: no descriptor is left \(\d+\)")
     basics.check_idle(proxy, "80 clients that say nothing")
     same(tunnel.exchange(b"still"), b"still", "the tunnel")
     for knock in knocks:

@@ -92,7 +92,7 @@ def test_connections(t):
     be_refused(t, proxy)
     said = counted = 0
     while counted < 20:
-        line = proxy.await_log(r"warning connection-refused: a resource limit is reached \((\d+)\)\n", said)
+        line = proxy.await_log(r"warning connection-refused worker=0: a resource limit is reached \((\d+)\)\n", said)
         said, counted = line.end(), counted + int(line[1])
         if counted == 1:
             for _ in range(19):

@@ -20,6 +20,7 @@ MODULES = {
     "base": (),
     "wire": ("base",),
     "crypto": ("base", "wire"),
+    "geo": ("base", "wire", "crypto"),
     "policy": ("base", "wire"),
     "auth": ("base", "wire", "crypto", "policy"),
     "transport": ("base", "wire", "crypto"),
@@ -30,7 +31,7 @@ MODULES["engine"] = tuple(MODULES)
 
 # Headers in angle brackets that lib/ may include: C without an operating system, and what it is built on.
 SYSTEM_HEADERS = {
-    "assert.h", "inttypes.h", "limits.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
+    "assert.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
     "stdlib.h", "string.h",
 }
 LIBRARY_HEADERS = ("masqueproxy/", "nghttp2/", "nghttp3/", "ngtcp2/", "wolfssl/")

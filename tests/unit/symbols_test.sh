@@ -12,6 +12,7 @@ set -eu
 # All of libc that lib/ may call; compilers make bcmp() and __*_chk() of these.
 allowed='bcmp memchr memcmp memcpy memmove memset strchr strcmp strcspn strlen strncmp strnlen strpbrk strrchr strspn
 strstr snprintf __assert_fail
+sin cos sincos asin sqrt log
 __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __stack_chk_fail __cpu_model _GLOBAL_OFFSET_TABLE_'
 # From base/memory.c only.
 memory='malloc calloc realloc free'

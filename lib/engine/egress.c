@@ -1,0 +1,116 @@
+#include "engine/egress.h"
+
+#include <string.h>
+
+#include "engine/engine.h"
+
+/* As long as a port of a closed connection may linger, roughly (RFC 9293 3.4.2 has four minutes; Linux one). */
+#define REST (60 * MASQUE_SECOND)
+
+static const mq_geo *geo_of(const mq_tunnel *tunnel) {
+    return &tunnel->conn->engine->setup->config->geo;
+}
+
+/* --- addresses that rest ------------------------------------------------------------------- */
+
+static mq_egress_resting *place_of(masque_engine *engine, const masque_address *address) {
+    uint32_t hash = address->family;
+    for (size_t i = 0; i < sizeof address->ip; i++) {
+        hash = (hash ^ address->ip[i]) * 16777619u;
+    }
+    return &engine->resting[(hash ^ hash >> 16) % MQ_EGRESS_RESTING];
+}
+
+void mq_egress_rest(masque_engine *engine, const masque_address *source) {
+    if (!engine->resting) {
+        engine->resting = mq_zalloc(mq_engine_allocator(engine), MQ_EGRESS_RESTING * sizeof *engine->resting);
+    }
+    if (engine->resting) { /* another may lose its place: it is tried again then */
+        *place_of(engine, source) = (mq_egress_resting){.address = *source, .until = engine->now + REST};
+    }
+    engine->stats.egress_exhausted++;
+}
+
+static bool is_resting(masque_engine *engine, const masque_address *address) {
+    const mq_egress_resting *place = engine->resting ? place_of(engine, address) : NULL;
+    return place && place->until > engine->now && masque_address_same_ip(&place->address, address);
+}
+
+/* --- choices ---------------------------------------------------------------------------------- */
+
+void mq_egress_locate(mq_tunnel *tunnel) {
+    const mq_geo *geo = geo_of(tunnel);
+    masque_place *place = &tunnel->opening->place;
+    if (!place->country[0] && geo->locate) {
+        masque_place found = {.country = ""};
+        *place = geo->locate(geo->context, &tunnel->conn->client, &found) ? found : *place;
+    }
+    size_t most = geo->options.precision ? geo->options.precision : 5;
+    memset(place->geohash + most, 0, sizeof place->geohash - most);
+    tunnel->conn->engine->stats.places_unknown += geo->pools && !place->country[0];
+}
+
+/* The connection's own number: no two tunnels of it leave from different addresses, and nobody can foresee them. */
+static uint64_t key_of(const mq_tunnel *tunnel) {
+    uint64_t key = tunnel->conn->id ^ tunnel->conn->engine->egress_seed;
+    key = (key ^ key >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    return key ^ key >> 27;
+}
+
+static bool is_kept(const mq_tunnel *tunnel, const mq_egress_kept *kept) {
+    masque_pool_prefix unused;
+    return kept->source.family != MASQUE_FAMILY_NONE &&
+           memcmp(&kept->place, &tunnel->opening->place, sizeof kept->place) == 0 &&
+           masque_pools_find(geo_of(tunnel)->pools, &kept->source, &unused);
+}
+
+bool mq_egress_choose(mq_tunnel *tunnel, masque_family family, masque_address *source) {
+    const mq_geo *geo = geo_of(tunnel);
+    mq_egress_kept *kept = &tunnel->conn->egress[family == MASQUE_IPV6];
+    *source = (masque_address){.family = MASQUE_FAMILY_NONE};
+    if (!geo->pools) {
+        return true;
+    }
+    if (is_kept(tunnel, kept) && !is_resting(tunnel->conn->engine, &kept->source)) {
+        *source = kept->source;
+        return true;
+    }
+    for (unsigned attempt = 0; attempt < MASQUE_GEO_ATTEMPTS; attempt++) {
+        masque_geo_choice choice;
+        if (masque_pools_choose(geo->pools, &geo->options, &tunnel->opening->place, family, key_of(tunnel), attempt,
+                                &choice) == MASQUE_GEO_NONE) {
+            return false;
+        }
+        if (!is_resting(tunnel->conn->engine, &choice.source)) {
+            *kept = (mq_egress_kept){.place = tunnel->opening->place, .source = choice.source, .level = choice.level};
+            *source = choice.source;
+            return true;
+        }
+    }
+    return false;
+}
+
+static masque_geo_level level_of(mq_tunnel *tunnel, masque_family family) {
+    const mq_geo *geo = geo_of(tunnel);
+    masque_geo_choice choice;
+    return masque_pools_choose(geo->pools, &geo->options, &tunnel->opening->place, family, key_of(tunnel), 0, &choice);
+}
+
+bool mq_egress_has(mq_tunnel *tunnel, masque_family family) {
+    return !geo_of(tunnel)->pools || level_of(tunnel, family) != MASQUE_GEO_NONE;
+}
+
+bool mq_egress_prefers_ipv4(mq_tunnel *tunnel) {
+    return geo_of(tunnel)->pools && level_of(tunnel, MASQUE_IPV4) > level_of(tunnel, MASQUE_IPV6);
+}
+
+void mq_egress_count(mq_tunnel *tunnel, const masque_address *source) {
+    masque_stats *stats = &tunnel->conn->engine->stats;
+    if (source->family == MASQUE_FAMILY_NONE) {
+        return;
+    }
+    masque_geo_level level = tunnel->conn->egress[source->family == MASQUE_IPV6].level;
+    stats->egress_city += level == MASQUE_GEO_CITY;
+    stats->egress_country += level == MASQUE_GEO_COUNTRY;
+    stats->egress_default += level == MASQUE_GEO_DEFAULT;
+}
