@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config_auth.h"
+#include "config_geo.h"
 #include "config_listeners.h"
 #include "config_roles.h"
 #include "files.h"
@@ -69,6 +70,7 @@ typedef struct file_root {
     file_limits *limits;
     file_log *log;
     file_quic *quic;
+    file_geo *geo;
     file_quota *quotas;
     unsigned quotas_count;
     file_issuer *issuer;
@@ -136,6 +138,7 @@ static const cyaml_schema_field_t ROOT_FIELDS[] = {
     CYAML_FIELD_MAPPING_PTR("limits", OPTIONAL, file_root, limits, LIMITS_FIELDS),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL, file_root, log, LOG_FIELDS),
     CYAML_FIELD_MAPPING_PTR("quic", OPTIONAL, file_root, quic, QUIC_FIELDS),
+    CYAML_FIELD_MAPPING_PTR("geo", OPTIONAL, file_root, geo, CONFIG_GEO_FIELDS),
     LIST("quotas", file_root, quotas, &CONFIG_QUOTA_ENTRY),
     CYAML_FIELD_MAPPING_PTR("issuer", OPTIONAL, file_root, issuer, CONFIG_ISSUER_FIELDS),
     CYAML_FIELD_MAPPING_PTR("attester", OPTIONAL, file_root, attester, CONFIG_ATTESTER_FIELDS),
@@ -353,8 +356,8 @@ static bool take_all(mqd_reader *reader, const file_root *root) {
     const file_targets *targets = root->targets;
     return config_take_listeners(reader, root->listen, root->listen_count) && take_tls(reader, root->tls) &&
            take_process(reader, root) && config_take_auth(reader, root->auth) &&
-           config_take_quotas(reader, root->quotas, root->quotas_count) && config_take_issuer(reader, root->issuer) &&
-           config_take_attester(reader, root->attester) &&
+           config_take_quotas(reader, root->quotas, root->quotas_count) && config_take_geo(reader, root->geo) &&
+           config_take_issuer(reader, root->issuer) && config_take_attester(reader, root->attester) &&
            (!targets || (take_rules(reader, targets->allow, targets->allow_count, true) &&
                          take_rules(reader, targets->deny, targets->deny_count, false))) &&
            check_certificates(reader) && take_dns(reader, root->dns) && take_quic(reader, root->quic) &&

@@ -10,6 +10,8 @@
 
 /* Keys and certificates are small; a larger file is a mistake. */
 #define FILE_MAX (4u << 20)
+/* Geofeeds of millions of prefixes. */
+#define LARGE_FILE_MAX (512u << 20)
 /* Others may do nothing, the group may read. */
 #define TOO_OPEN (S_IRWXO | S_IWGRP)
 
@@ -29,7 +31,7 @@ static char *read_descriptor(int fd, size_t size, size_t *length) {
     return bytes;
 }
 
-static char *read_file(const char *path, size_t *length, bool secret, mqd_message *message) {
+static char *read_file(const char *path, size_t *length, bool secret, size_t most, mqd_message *message) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
     if (fd < 0 || fstat(fd, &status) != 0) {
@@ -42,8 +44,8 @@ static char *read_file(const char *path, size_t *length, bool secret, mqd_messag
         return NULL;
     }
     char *bytes = NULL;
-    if (!S_ISREG(status.st_mode) || status.st_size > (off_t)FILE_MAX) {
-        say(message, "%.300s is not a regular file of at most %u MiB", path, FILE_MAX >> 20);
+    if (!S_ISREG(status.st_mode) || status.st_size > (off_t)most) {
+        say(message, "%.300s is not a regular file of at most %zu MiB", path, most >> 20);
     } else if (secret && (status.st_mode & TOO_OPEN)) {
         say(message, "%.300s holds a secret, but its mode is %04o; make it 0600, or 0640 for a group", path,
             (unsigned)status.st_mode & 07777u);
@@ -58,11 +60,15 @@ static char *read_file(const char *path, size_t *length, bool secret, mqd_messag
 }
 
 char *read_whole_file(const char *path, size_t *length, mqd_message *message) {
-    return read_file(path, length, false, message);
+    return read_file(path, length, false, FILE_MAX, message);
+}
+
+char *read_large_file(const char *path, size_t *length, mqd_message *message) {
+    return read_file(path, length, false, LARGE_FILE_MAX, message);
 }
 
 char *read_secret_file(const char *path, size_t *length, mqd_message *message) {
-    return read_file(path, length, true, message);
+    return read_file(path, length, true, FILE_MAX, message);
 }
 
 char *read_password_file(const char *path, size_t *length, mqd_message *message) {

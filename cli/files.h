@@ -9,6 +9,9 @@
 /* The whole file as a zero-ended text of *LENGTH bytes, or NULL with MESSAGE set. To be freed. */
 char *read_whole_file(const char *path, size_t *length, mqd_message *message);
 
+/* The same for tables of up to 512 MiB. */
+char *read_large_file(const char *path, size_t *length, mqd_message *message);
+
 /* The same for a secret, to be given to forget_secret(). A file that everybody may read, or that others than its owner
    may write, is refused. */
 char *read_secret_file(const char *path, size_t *length, mqd_message *message);

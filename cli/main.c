@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "basic_auth.h"
+#include "geo/report.h"
 #include "http/client.h"
 #include "listeners.h"
 #include "options.h"
@@ -60,6 +61,9 @@ static int fail(const mqd_message *message) {
 /* --- settings --------------------------------------------------------------------- */
 
 static bool complete_settings(mqd_settings *settings, mqd_message *message) {
+    if (settings_only_report(settings)) {
+        return true;
+    }
     if (settings->quickstart && !quickstart_prepare(settings, message)) {
         return false;
     }
@@ -113,6 +117,9 @@ static void warn_of_fixed(const mqd_program *program, const mqd_settings *next, 
     } rows[] = {
         {"listen", same_sockets},
         {"workers", now->workers == next->workers},
+        {"geo.freebind", now->geo.source.freebind == next->geo.source.freebind},
+        {"geo.port-range", now->geo.source.port_first == next->geo.source.port_first &&
+                               now->geo.source.port_last == next->geo.source.port_last},
         {"dns", same_text(now->dns_servers, next->dns_servers)},
         {"log", now->log_level == next->log_level && now->log_format == next->log_format},
         {"auth.spent-tokens", same_text(now->spent.file, next->spent.file) &&
@@ -120,7 +127,7 @@ static void warn_of_fixed(const mqd_program *program, const mqd_settings *next, 
                                   now->spent.most == next->spent.most},
         {"user", same_text(now->user, next->user)},
     };
-    char changed[64] = "";
+    char changed[128] = "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t at = strlen(changed);
         snprintf(changed + at, sizeof changed - at, "%s%s", !rows[i].same && at ? ", " : "",
@@ -165,7 +172,7 @@ static bool make_config(const mqd_program *program, const mqd_settings *settings
     *config = NULL;
     if (settings->listener_count > 0) {
         *config = proxy_config_new(settings, program->ticket_key, program->tokens, program->directories,
-                                   program->config, message);
+                                   program->config, &program->log, message);
     }
     return *config || settings->listener_count == 0;
 }
@@ -336,6 +343,7 @@ static bool start_workers(mqd_program *program, mqd_message *message) {
             .handovers = program->handovers,
             .worker_count = program->worker_count,
             .server_number = program->settings.server_number,
+            .source = program->settings.geo.source,
             .dns_servers = program->settings.dns_servers,
             .log = program->log,
             .tell_done = &program->worker_done,
@@ -388,6 +396,11 @@ static void warn_of_unreadable(const mqd_program *program) {
     for (size_t i = 0; i < settings->preshared_count; i++) {
         warn_if_unreadable(program, settings->preshared[i].file.path);
     }
+    for (size_t i = 0; i < settings->geo.pool_count; i++) {
+        warn_if_unreadable(program, settings->geo.pools[i].path);
+    }
+    warn_if_unreadable(program, settings->geo.cities.path);
+    warn_if_unreadable(program, settings->geo.locations.path);
     warn_if_unreadable(program, settings->basic.path);
     warn_if_unreadable(program, settings->client_ca.path);
     warn_if_unreadable(program, settings->client_crl.path);
@@ -400,6 +413,7 @@ static void warn_of_unreadable(const mqd_program *program) {
 static bool start(mqd_program *program, mqd_message *message) {
     const mqd_settings *settings = &program->settings;
     program->worker_count = settings->workers;
+    socket_prepare_source(&program->settings.geo.source);
     if (!listeners_open(&program->listeners, settings, program->worker_count, message) ||
         !token_roles_bind(&program->roles, settings, message) ||
         (settings->quickstart && !quickstart_start_origin(settings, message)) ||
@@ -481,6 +495,9 @@ int main(int count, char **arguments) {
         break;
     }
     program.log = (log_options){.level = program.settings.log_level, .format = program.settings.log_format};
+    if (settings_only_report(&program.settings)) {
+        return report_pools(&program.settings, &program.log);
+    }
     system_random(NULL, program.ticket_key, sizeof program.ticket_key);
     http_client_init();
     for (size_t i = 0; i < program.settings.listener_count; i++) {

@@ -80,6 +80,41 @@ static bool take_test_config(mqd_settings *settings, const char *value, mqd_mess
     return true;
 }
 
+static bool take_pools(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)message;
+    settings_add_pools(settings, value, "--pools");
+    return true;
+}
+
+static bool take_explain(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)message;
+    settings_set_text(&settings->explain, value);
+    return true;
+}
+
+static bool take_target(mqd_settings *settings, const char *value, mqd_message *message) {
+    if (strcmp(value, "v4") != 0 && strcmp(value, "v6") != 0) {
+        say(message, "“%.40s” is no family of targets; expected v4 or v6", value);
+        return false;
+    }
+    settings_set_text(&settings->explain_target, value);
+    return true;
+}
+
+static bool take_check_pools(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)value;
+    (void)message;
+    settings->check_pools = true;
+    return true;
+}
+
+static bool take_publish(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)value;
+    (void)message;
+    settings->publish_geofeed = true;
+    return true;
+}
+
 static bool take_log_level(mqd_settings *settings, const char *value, mqd_message *message) {
     return settings_set_log_level(settings, value, message);
 }
@@ -93,6 +128,11 @@ static const option_row ROWS[] = {
     {"preshared-key-file", "FILE", "a pre-shared key; or MASQUE_PRESHARED_KEY in the environment", take_preshared},
     {"allow-target", "RULE", "allow targets that are not public, e.g. 127.0.0.0/8; may be repeated", take_allow},
     {"workers", "N", "threads, each with its own loop; default: processors", take_workers},
+    {"pools", "FILE", "a geofeed of our addresses: clients leave from where they are; may be repeated", take_pools},
+    {"explain-egress", "PLACE", "print where a client of xn76c-JP, or one of \"\", leaves and why", take_explain},
+    {"target", "v4|v6", "with it: for targets of that family alone", take_target},
+    {"check-pools", NULL, "print what is wrong with the pools on this machine", take_check_pools},
+    {"publish-geofeed", NULL, "print the geofeed (RFC 8805) for others", take_publish},
     {"test-config", NULL, "read everything, report, exit with 0 or 1", take_test_config},
     {"log-level", "LEVEL", "error, warning, info or debug", take_log_level},
     {"version", NULL, "versions of ourselves and of what we are linked with", NULL},
@@ -203,6 +243,14 @@ options_result options_read(mqd_settings *settings, int count, char **arguments,
     }
     if (settings->quickstart && settings->test_config) {
         say(message, "--quickstart has no configuration to test");
+        return OPTIONS_WRONG;
+    }
+    if (settings->explain_target && !settings->explain) {
+        say(message, "--target goes with --explain-egress");
+        return OPTIONS_WRONG;
+    }
+    if (settings_only_report(settings) && settings->geo.pool_count == 0) {
+        say(message, "there are no pools: give geo.pools in the configuration file, or --pools FILE");
         return OPTIONS_WRONG;
     }
     if (optind < count) {

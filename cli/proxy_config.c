@@ -9,6 +9,8 @@
 #include "basic_auth.h"
 #include "certificates.h"
 #include "files.h"
+#include "geo/feeds.h"
+#include "geo/locations.h"
 #include "private_tokens.h"
 #include "random.h"
 #include "socket.h"
@@ -125,6 +127,28 @@ static bool add_listeners(masque_config *config, const mqd_settings *settings, m
         }
     }
     return true;
+}
+
+static bool add_geo(masque_config *config, const mqd_settings *settings, const log_options *log, mqd_message *message) {
+    const geo_settings *geo = &settings->geo;
+    masque_locator locator = {.locate = NULL};
+    if (geo->pool_count == 0) {
+        return true;
+    }
+    masque_pools *pools = feeds_read(geo, geo->pools, geo->pool_count, log, message);
+    if (!pools || (geo->locations.path && !locations_open(geo, log, &locator, message))) {
+        masque_pools_release(pools);
+        return false;
+    }
+    int error = masque_config_set_geo(config, &geo->options, pools, &locator);
+    masque_pools_release(pools);
+    if (error) {
+        if (locator.release) {
+            locator.release(locator.context);
+        }
+        say(message, "geo: %s", masque_error_text(error));
+    }
+    return error == 0;
 }
 
 static bool add_quotas(masque_config *config, const mqd_settings *settings, mqd_message *message) {
@@ -362,7 +386,7 @@ static bool seal(masque_config *config, const mqd_settings *settings, mqd_messag
 
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
                                 spent_store *tokens, token_directories *directories, const masque_config *before,
-                                mqd_message *message) {
+                                const log_options *log, mqd_message *message) {
     const masque_runtime runtime = {.random = system_random};
     masque_config *config = masque_config_new(&runtime);
     if (!config) {
@@ -382,7 +406,8 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
         !add_client_certificates(config, settings, message) || !basic_auth_add(config, settings, message) ||
         !private_tokens_add(config, settings, tokens, directories, message) ||
         !add_listeners(config, settings, message) || !add_quotas(config, settings, message) ||
-        !set_quic(config, settings, message) || !seal(config, settings, message)) {
+        !add_geo(config, settings, log, message) || !set_quic(config, settings, message) ||
+        !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

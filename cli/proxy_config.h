@@ -14,10 +14,10 @@
 bool proxy_config_has_expired(const mqd_settings *settings, mqd_message *message);
 
 /* TICKET_KEY is the process's, so that a reload keeps sessions, and so is TOKENS, which outlives the result. NULL with
-   MESSAGE set. DIRECTORIES may be NULL: nothing was fetched yet. BEFORE, or NULL, is the one whose place it takes. The
-   caller releases the result. */
+   MESSAGE set. DIRECTORIES may be NULL: nothing was fetched yet. BEFORE, or NULL, is the one whose place it takes. LOG
+   gets warnings. The caller releases the result. */
 masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t ticket_key[MASQUE_TICKET_KEY_LENGTH],
                                 spent_store *tokens, token_directories *directories, const masque_config *before,
-                                mqd_message *message);
+                                const log_options *log, mqd_message *message);
 
 #endif

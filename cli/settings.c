@@ -106,6 +106,14 @@ void settings_free(mqd_settings *settings) {
         free_listener(&settings->listeners[i]);
     }
     free_quotas(settings);
+    for (size_t i = 0; i < settings->geo.pool_count; i++) {
+        free_file(&settings->geo.pools[i]);
+    }
+    free(settings->geo.pools);
+    free(settings->explain);
+    free(settings->explain_target);
+    free_file(&settings->geo.cities);
+    free_file(&settings->geo.locations);
     free_file(&settings->basic);
     free(settings->spent.file);
     free(settings->spent.redis_url);
@@ -227,6 +235,17 @@ void settings_add_certificate_rule(mqd_settings *settings, const char *rule) {
     settings->certificate_rules[count - 1] = NULL;
     settings_set_text(&settings->certificate_rules[count - 1], rule);
     settings->certificate_rule_count = count;
+}
+
+void settings_add_pools(mqd_settings *settings, const char *path, const char *place) {
+    geo_settings *geo = &settings->geo;
+    geo->pools = must_have(realloc(geo->pools, (geo->pool_count + 1) * sizeof *geo->pools));
+    geo->pools[geo->pool_count] = (mqd_file){.path = NULL};
+    settings_set_file(&geo->pools[geo->pool_count++], path, place);
+}
+
+bool settings_only_report(const mqd_settings *settings) {
+    return settings->explain || settings->check_pools || settings->publish_geofeed;
 }
 
 void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place) {

@@ -115,6 +115,24 @@ typedef struct attester_settings {
     uint64_t period_ms;
 } attester_settings;
 
+/* Of sockets that leave from an address of ours. */
+typedef struct source_settings {
+    bool freebind;                  /* addresses that are routed to this machine, though no interface has them */
+    uint16_t port_first, port_last; /* 0: the system's */
+    bool ports_by_system;           /* it chooses among them: see socket_prepare_source() */
+} source_settings;
+
+/* Where clients leave, and how it is known where they are. */
+typedef struct geo_settings {
+    mqd_file *pools; /* geofeeds; none: the system chooses */
+    size_t pool_count;
+    mqd_file cities;
+    mqd_file locations; /* of clients: a MaxMind database or a geofeed */
+    masque_geo options;
+    bool lenient;
+    source_settings source;
+} geo_settings;
+
 typedef struct quic_key {
     unsigned id;
     mqd_file file;
@@ -146,6 +164,11 @@ typedef struct mqd_settings {
     mqd_file basic; /* accounts */
     bool challenge; /* 407 for a request without credentials */
     bool revoke_now;
+    geo_settings geo;
+    char *explain;        /* --explain-egress; NULL: not given */
+    char *explain_target; /* "v4" or "v6"; NULL: both */
+    bool check_pools;
+    bool publish_geofeed;
     quota_settings *quotas;
     size_t quota_count;
     issuer_settings issuer;
@@ -186,6 +209,10 @@ void settings_swap_listeners(mqd_settings *settings, mqd_settings *from);
 /* One more, with what is LISTENER's. False: there are LISTENERS_MAX. */
 bool settings_copy_listener(mqd_settings *settings, const mqd_listener *listener);
 void settings_add_certificate_rule(mqd_settings *settings, const char *rule);
+/* One more geofeed; PLACE is where it was named. */
+void settings_add_pools(mqd_settings *settings, const char *path, const char *place);
+/* Is something wanted of the pools, and no proxy? */
+bool settings_only_report(const mqd_settings *settings);
 void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place);
 bool settings_add_preshared(mqd_settings *settings, const char *name, mqd_message *message);
 /* To the key that was added last. */

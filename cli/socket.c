@@ -3,12 +3,17 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "random.h"
 
 #define BACKLOG 4096
 /* The default holds a few milliseconds at 1 Gbit/s; the system may give less. */
 #define UDP_BUFFER 4194304
+/* Ports of our own choice that are tried at one address. */
+#define PORT_TRIES 32
 
 bool address_from_sockaddr(masque_address *address, const struct sockaddr *from) {
     *address = (masque_address){.family = MASQUE_FAMILY_NONE};
@@ -163,35 +168,113 @@ static masque_dial_result result_of(int error) {
     }
 }
 
-int socket_connect(const masque_event *dial, bool *pending, masque_dial_result *result) {
-    const masque_address *source = &dial->source;
+static void free_source(int fd) {
+    set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+    set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+}
+
+static bool set_port_range(int fd, const source_settings *options) {
+    uint32_t range = (uint32_t)options->port_last << 16 | options->port_first;
+    return setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof range) == 0;
+}
+
+/* Linux has it since 6.3, for parts of the range that is everybody's (ip(7)). */
+void socket_prepare_source(source_settings *options) {
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned first = 0, last = 0;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    options->ports_by_system = file && fd >= 0 && fscanf(file, "%u %u", &first, &last) == 2 &&
+                               first <= options->port_first && options->port_last <= last &&
+                               set_port_range(fd, options);
+    if (file) {
+        fclose(file);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* What it can't be is clear in connect() at the latest: connections to other targets may have the port as well. */
+static uint16_t any_port(const source_settings *options) {
+    uint32_t number = 0;
+    system_random(NULL, (uint8_t *)&number, sizeof number);
+    return (uint16_t)(options->port_first + number % (options->port_last - options->port_first + 1u));
+}
+
+static int open_dial(const masque_event *dial) {
     bool udp = dial->transport == MASQUE_TRANSPORT_UDP;
-    struct sockaddr_storage storage;
-    *pending = false;
-    socklen_t length = address_to_sockaddr(&dial->address, &storage);
-    int fd = socket(storage.ss_family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int family = dial->address.family == MASQUE_IPV4 ? AF_INET : AF_INET6;
+    int fd = socket(family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (udp ? tune_udp : socket_tune)(fd);
+    }
+    return fd;
+}
+
+/* *CHOOSES: the port is ours to choose, and another one may be free. Returns 0, or errno. */
+static int bind_source(int fd, const masque_event *dial, const source_settings *options, bool *chooses) {
+    struct sockaddr_storage from;
+    masque_address source = dial->source;
+    if (options->freebind) {
+        free_source(fd);
+    }
+    *chooses = options->port_first > 0 && !options->ports_by_system;
+    if (*chooses) {
+        source.port = any_port(options);
+        if (dial->transport == MASQUE_TRANSPORT_TCP) {
+            set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        }
+    } else {
+        /* The port is chosen by connect(), so that one is used for many targets. */
+        set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        if (options->ports_by_system) {
+            set_port_range(fd, options);
+        }
+    }
+    socklen_t length = address_to_sockaddr(&source, &from);
+    return bind(fd, (struct sockaddr *)&from, length) == 0 ? 0 : errno;
+}
+
+static bool is_of_source(int error) {
+    return error == EADDRNOTAVAIL || error == EADDRINUSE || error == EAGAIN;
+}
+
+/* One try. *AGAIN: another port may do. */
+static int connect_once(const masque_event *dial, const source_settings *options, bool *pending, bool *again,
+                        masque_dial_result *result) {
+    struct sockaddr_storage to;
+    socklen_t length = address_to_sockaddr(&dial->address, &to);
+    bool from_source = dial->source.family != MASQUE_FAMILY_NONE;
+    *pending = *again = false;
+    int fd = open_dial(dial);
     if (fd < 0) {
         *result = result_of(errno);
         return -1;
     }
-    (udp ? tune_udp : socket_tune)(fd);
-    if (source->family != MASQUE_FAMILY_NONE) {
-        struct sockaddr_storage from;
-        socklen_t from_length = address_to_sockaddr(source, &from);
-        /* The port is chosen by connect(), so that one is used for many targets. */
-        set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-        if (bind(fd, (struct sockaddr *)&from, from_length) != 0) {
-            *result = result_of(errno);
-            close(fd);
-            return -1;
-        }
+    bool chooses = false;
+    int error = from_source ? bind_source(fd, dial, options, &chooses) : 0;
+    bool bound = error == 0;
+    if (bound) {
+        error = connect(fd, (struct sockaddr *)&to, length) == 0 ? 0 : errno;
+        *pending = error == EINPROGRESS;
     }
-    int error = connect(fd, (struct sockaddr *)&storage, length) == 0 ? 0 : errno;
-    *pending = error == EINPROGRESS;
     *result = result_of(*pending ? 0 : error);
-    if (*result != MASQUE_DIAL_OK) {
-        close(fd);
-        return -1;
+    if (*result == MASQUE_DIAL_OK) {
+        return fd;
+    }
+    if (from_source && (!bound || is_of_source(error))) {
+        *result = MASQUE_DIAL_SOURCE;
+        *again = chooses && (bound || error == EADDRINUSE);
+    }
+    close(fd);
+    return -1;
+}
+
+int socket_connect(const masque_event *dial, const source_settings *source, bool *pending, masque_dial_result *result) {
+    bool again = true;
+    int fd = -1;
+    for (int i = 0; i < PORT_TRIES && again; i++) {
+        fd = connect_once(dial, source, pending, &again, result);
     }
     return fd;
 }

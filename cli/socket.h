@@ -14,6 +14,9 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
@@ -36,10 +39,13 @@ int socket_bind_udp(const masque_address *address, bool shared, mqd_message *mes
    addresses, and PACKETS' local address becomes one then. Returns its length. */
 socklen_t udp_peer(struct sockaddr_storage *to, masque_packets *packets, uint8_t family);
 
-/* A socket that connects to where DIAL says, by its transport, from its source unless that has no family. -1 with
-   *RESULT set when it failed at once; else *RESULT is OK for a connection that is
-   already there, or the answer comes when the socket is writable (*PENDING). */
-int socket_connect(const masque_event *dial, bool *pending, masque_dial_result *result);
+/* Who chooses ports of OPTIONS' range: the system, if it can. */
+void socket_prepare_source(source_settings *options);
+
+/* A socket that connects to where DIAL says, by its transport, from its source unless that has no family, as SOURCE
+   says then. -1 with *RESULT set when it failed at once; else *RESULT is OK for a connection that is already there, or
+   the answer comes when the socket is writable (*PENDING). */
+int socket_connect(const masque_event *dial, const source_settings *source, bool *pending, masque_dial_result *result);
 
 /* What became of it: once it is writable, or was not pending. */
 masque_dial_result socket_connect_result(int fd);

@@ -166,7 +166,7 @@ static void on_target(uv_poll_t *poll, int status, int events) {
 void target_dial(mqd_worker *worker, const masque_event *event) {
     bool pending;
     masque_dial_result result;
-    int fd = socket_connect(event, &pending, &result);
+    int fd = socket_connect(event, &worker->source, &pending, &result);
     mqd_target *target = fd >= 0 ? calloc(1, sizeof *target) : NULL;
     if (fd >= 0 && (!target || watched_init(&target->socket, worker, fd, on_closed) != 0)) {
         free(target);

@@ -372,6 +372,7 @@ bool worker_start(mqd_worker *worker, const worker_setup *setup, mqd_message *me
     worker->handovers = setup->handovers;
     worker->worker_count = setup->worker_count;
     worker->server_number = setup->server_number;
+    worker->source = setup->source;
     worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     atomic_init(&worker->done, false);
     if (uv_loop_init(&worker->loop) != 0 || uv_mutex_init(&worker->lock) != 0 || !verdicts_init(&worker->verdicts)) {

@@ -70,7 +70,8 @@ struct mqd_worker {
     mqd_handover *handovers; /* one for each worker */
     size_t worker_count;
     uint32_t server_number;
-    uv_async_t handed; /* something is in ours */
+    source_settings source; /* of sockets to targets */
+    uv_async_t handed;      /* something is in ours */
     mqd_verdicts verdicts;
     uv_async_t judged; /* something is in them */
     int spare_fd;      /* given up to be able to refuse when descriptors run out */
@@ -100,6 +101,7 @@ typedef struct worker_setup {
     mqd_handover *handovers; /* one for each worker, outlive them */
     size_t worker_count;
     uint32_t server_number; /* as the configuration has it */
+    source_settings source;
     const char *dns_servers;
     log_options log;
     uv_async_t *tell_done;

@@ -27,9 +27,9 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 build_packages='autoconf automake libtool make cmake ninja-build gcc g++ pkg-config xz-utils
 ca-certificates openssl curl libuv1-dev libc-ares-dev libcyaml-dev libjansson-dev libyaml-dev libmicrohttpd-dev
-libgnutls28-dev libcurl4-gnutls-dev libcrypt-dev libhiredis-dev'
-test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps
-liblzf1 libjemalloc2 libatomic1 gnutls-bin'
+libgnutls28-dev libcurl4-gnutls-dev libcrypt-dev libhiredis-dev libmaxminddb-dev'
+test_packages='libcmocka-dev clang clang-format libclang-rt-14-dev llvm-14 python3 python3-venv valgrind git binutils procps iproute2
+liblzf1 libjemalloc2 libatomic1 gnutls-bin tzdata'
 
 say() { printf '%s\n' "$*"; }
 

@@ -296,7 +296,7 @@ static bool open_socket(probe *p, unsigned protocols) {
     bool pending;
     p->over_udp = protocols == MASQUE_PROTOCOL_H3;
     dial.transport = p->over_udp ? MASQUE_TRANSPORT_UDP : MASQUE_TRANSPORT_TCP;
-    p->fd = socket_connect(&dial, &pending, &result);
+    p->fd = socket_connect(&dial, NULL, &pending, &result);
     if (p->fd >= 0 && pending) {
         struct pollfd fd = {.fd = p->fd, .events = POLLOUT};
         masque_time now = probe_now();

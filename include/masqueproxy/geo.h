@@ -148,15 +148,20 @@ MASQUE_EXTERN masque_geo_level masque_pools_choose(const masque_pools *pools, co
 /* Attempts beyond which there are no further addresses worth a try. */
 #define MASQUE_GEO_ATTEMPTS 24
 
-/* Of masque_config_set_geo(): NULL or "" in PLACE says that CLIENT's isn't known. Called where a request says none. */
-typedef bool masque_locate(void *context, const masque_address *client, masque_place *place);
+/* Who knows where clients are that don't say it themselves: as a method's table is, used in any engine's thread. */
+typedef struct masque_locator {
+    /* Fills PLACE; false: not known. Asked once for each such request that is allowed. */
+    bool (*locate)(void *context, const masque_address *client, masque_place *place);
+    void (*release)(void *context); /* once, when the configuration's last user is gone; may be NULL */
+    void *context;
+} masque_locator;
 
 /* Clients leave from POOLS, which is sealed and counted once more; from nowhere else: where they have no address of a
-   target's family it is not dialed. LOCATE, which may be NULL, says where a client is that doesn't say it itself; any
-   engine's thread. MASQUE_ERR_INVALID: a number of GEO is out of range, its country is none, or POOLS isn't sealed.
-   MASQUE_ERR_STATE. */
+   target's family it is not dialed. LOCATOR may be NULL. MASQUE_ERR_INVALID: a number of GEO is out of range, its
+   country is none, or POOLS isn't sealed. MASQUE_ERR_STATE: sealed, or called before. After an error LOCATOR is not
+   released. */
 MASQUE_EXTERN int masque_config_set_geo(masque_config *config, const masque_geo *geo, masque_pools *pools,
-                                        masque_locate *locate, void *context);
+                                        const masque_locator *locator);
 
 #ifdef __cplusplus
 }

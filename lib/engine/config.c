@@ -45,6 +45,9 @@ void masque_config_release(masque_config *config) {
     mq_targets_free(&config->targets);
     mq_listeners_free(config);
     masque_pools_release(config->geo.pools);
+    if (config->geo.locator.release) {
+        config->geo.locator.release(config->geo.locator.context);
+    }
     mq_quotas_free(&config->quotas, &allocator);
     mq_quota_counts_release(config->quota_counts);
     mq_wipe(config->quic_secrets, sizeof config->quic_secrets);
@@ -313,19 +316,20 @@ int masque_config_set_challenge(masque_config *config, bool on) {
     return 0;
 }
 
-int masque_config_set_geo(masque_config *config, const masque_geo *geo, masque_pools *pools, masque_locate *locate,
-                          void *context) {
+int masque_config_set_geo(masque_config *config, const masque_geo *geo, masque_pools *pools,
+                          const masque_locator *locator) {
     bool country = !geo->default_country[0] || mq_country_of(geo->default_country, strnlen(geo->default_country, 3));
     bool cities = geo->city_precision == 0 || (geo->city_precision >= 3 && geo->city_precision <= 10);
-    if (config->sealed) {
+    if (config->sealed || config->geo.pools) {
         return MASQUE_ERR_STATE;
     }
     if (!country || !cities || geo->precision > MASQUE_GEOHASH_MAX || geo->coarse > 2 || !pools || !pools->sealed) {
         return MASQUE_ERR_INVALID;
     }
-    masque_pools *kept = masque_pools_retain(pools);
-    masque_pools_release(config->geo.pools);
-    config->geo = (mq_geo){.pools = kept, .options = *geo, .locate = locate, .context = context};
+    config->geo = (mq_geo){.pools = masque_pools_retain(pools), .options = *geo};
+    if (locator) {
+        config->geo.locator = *locator;
+    }
     return 0;
 }
 

@@ -41,9 +41,9 @@ static bool is_resting(masque_engine *engine, const masque_address *address) {
 void mq_egress_locate(mq_tunnel *tunnel) {
     const mq_geo *geo = geo_of(tunnel);
     masque_place *place = &tunnel->opening->place;
-    if (!place->country[0] && geo->locate) {
+    if (!place->country[0] && geo->locator.locate) {
         masque_place found = {.country = ""};
-        *place = geo->locate(geo->context, &tunnel->conn->client, &found) ? found : *place;
+        *place = geo->locator.locate(geo->locator.context, &tunnel->conn->client, &found) ? found : *place;
     }
     size_t most = geo->options.precision ? geo->options.precision : 5;
     memset(place->geohash + most, 0, sizeof place->geohash - most);

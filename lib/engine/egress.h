@@ -17,8 +17,7 @@ struct mq_tunnel;
 typedef struct mq_geo {
     masque_pools *pools; /* NULL: the system chooses */
     masque_geo options;
-    masque_locate *locate; /* or NULL */
-    void *context;
+    masque_locator locator; /* its function may be NULL */
 } mq_geo;
 
 /* The address that a connection's tunnels leave from, of one family, for one place: they keep it as long as it is ours.

@@ -4,6 +4,8 @@
 #include "geo/pools.h"
 
 #define FIELDS_MAX 8u
+/* Of a region or a city: what is longer is cut. */
+#define NAME_MAX_LENGTH 128u
 
 typedef struct field {
     const char *text;
@@ -95,15 +97,11 @@ static const char *read_prefix(mq_prefix *prefix, const field *text) {
     return has_host_bits(prefix, most) ? "the prefix has bits behind its length" : NULL;
 }
 
-/* In capitals, for letters of any case are the same. UINT32_MAX without memory. */
+/* UINT32_MAX without memory. */
 static uint32_t take_text(masque_pools *pools, const field *text) {
-    char copy[128];
-    size_t length = text->length < sizeof copy ? text->length : sizeof copy;
-    for (size_t i = 0; i < length; i++) {
-        char c = text->text[i];
-        copy[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-    }
-    return mq_pools_text(pools, copy, length);
+    size_t length = text->length < NAME_MAX_LENGTH ? text->length : NAME_MAX_LENGTH;
+    const char *zero = length > 0 ? memchr(text->text, 0, length) : NULL;
+    return mq_pools_text(pools, text->text, zero ? (size_t)(zero - text->text) : length);
 }
 
 static const char *take_geohash(char geohash[MASQUE_GEOHASH_MAX + 1], const field *text) {

@@ -93,9 +93,29 @@ static uint64_t hash_bytes(const char *bytes, size_t length) {
     return mix(hash);
 }
 
+static char capital(char c) {
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+static uint64_t hash_text(const char *text, size_t length) {
+    uint64_t hash = length;
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ (uint8_t)capital(text[i])) * UINT64_C(0x100000001b3);
+    }
+    return mix(hash);
+}
+
 static uint64_t hash_of_text(const masque_pools *pools, uint32_t number) {
     const char *text = pools->texts + number;
-    return hash_bytes(text, strlen(text));
+    return hash_text(text, strlen(text));
+}
+
+static bool is_same_text(const char *known, const char *text, size_t length) {
+    size_t i = 0;
+    while (i < length && known[i] && capital(known[i]) == capital(text[i])) {
+        i++;
+    }
+    return i == length && known[i] == 0;
 }
 
 static uint64_t hash_place(unsigned country, uint32_t region, uint32_t city, const char *geohash) {
@@ -144,10 +164,9 @@ uint32_t mq_pools_text(masque_pools *pools, const char *text, size_t length) {
         return UINT32_MAX;
     }
     mq_intern *table = &pools->text_table;
-    size_t at = hash_bytes(text, length) & (table->capacity - 1);
+    size_t at = hash_text(text, length) & (table->capacity - 1);
     for (; table->slots[at]; at = (at + 1) & (table->capacity - 1)) {
-        const char *known = pools->texts + table->slots[at] - 1;
-        if (strncmp(known, text, length) == 0 && known[length] == 0) {
+        if (is_same_text(pools->texts + table->slots[at] - 1, text, length)) {
             return table->slots[at] - 1;
         }
     }

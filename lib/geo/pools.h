@@ -98,7 +98,8 @@ struct masque_pools {
 unsigned mq_country_of(const char *text, size_t length);
 void mq_country_name(unsigned country, char name[3]);
 
-/* The number of a text, of those that are equal the same; UINT32_MAX without memory. */
+/* The number of a text, the same for those that differ in capitals alone: the first one stays. UINT32_MAX without
+   memory. */
 uint32_t mq_pools_text(masque_pools *pools, const char *text, size_t length);
 /* The same of a place. */
 uint32_t mq_pools_place(masque_pools *pools, unsigned country, uint32_t region, uint32_t city, const char *geohash);

@@ -1,32 +1,9 @@
 """The client program: a page through CONNECT and datagrams through CONNECT-UDP over each version of
 HTTP, what it says, and what it returns when something is wrong."""
-import threading
-
 from harness import targets
 from harness.context import check, same
 from harness.probe import VERSIONS, Nat, Probe
-from harness.udp import UdpTarget
-
-
-class UdpEcho(UdpTarget):
-    def __init__(self, t):
-        super().__init__(t)
-        self._over = False
-        self.socket.settimeout(0.2)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        t.defer(self._end)
-
-    def _run(self):
-        while not self._over:
-            try:
-                self.send(self.recv())
-            except (TimeoutError, ConnectionRefusedError):
-                pass
-
-    def _end(self):
-        self._over = True
-        self._thread.join()
+from harness.udp import UdpEcho, UdpTarget
 
 
 def test_get(t):

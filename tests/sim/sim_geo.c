@@ -43,13 +43,12 @@ static bool locate(void *context, const masque_address *client, masque_place *pl
 static void set_geo(const sim_world *w, masque_config *config, const orders *told) {
     const masque_runtime runtime = {.random = NULL};
     masque_pools *pools = masque_pools_new(&runtime);
-    SIM_CHECK(w, masque_config_set_geo(config, &told->geo, pools, NULL, NULL) == MASQUE_ERR_INVALID, "not sealed");
+    SIM_CHECK(w, masque_config_set_geo(config, &told->geo, pools, NULL) == MASQUE_ERR_INVALID, "not sealed");
     SIM_CHECK(w, masque_pools_add_geofeed(pools, told->feed, strlen(told->feed), NULL) == 0, "feed");
     SIM_CHECK(w, masque_pools_seal(pools, NULL) == 0, "seal");
-    SIM_CHECK(w,
-              masque_config_set_geo(config, &told->geo, pools, told->locates ? locate : NULL,
-                                    told->locates ? &seen : NULL) == 0,
-              "geo");
+    const masque_locator locator = {.locate = locate, .context = &seen};
+    SIM_CHECK(w, masque_config_set_geo(config, &told->geo, pools, told->locates ? &locator : NULL) == 0, "geo");
+    SIM_CHECK(w, masque_config_set_geo(config, &told->geo, pools, NULL) == MASQUE_ERR_STATE, "twice");
     masque_pools_release(pools);
 }
 

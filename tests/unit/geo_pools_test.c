@@ -69,7 +69,7 @@ static void test_lines(void **state) {
     assert_true(find(&w, "192.0.2.255", &found));
     assert_string_equal(found.country, "JP");
     assert_string_equal(found.region, "JP-13");
-    assert_string_equal(found.city, "TOKYO");
+    assert_string_equal(found.city, "Tokyo");
     assert_string_equal(found.geohash, "xn76c");
     assert_int_equal(found.length, 24);
     assert_int_equal(found.file, 7);

@@ -73,13 +73,12 @@ static masque_geo_level search(const row *rows, size_t count, const masque_geo *
     size_t most = geo->coarse && geo->coarse < geo->precision ? geo->coarse : geo->precision;
     unsigned best = 0;
     float nearest = 9;
-    size_t of_country = 0, whole = 0, unplaced = 0, all = 0;
+    size_t of_country = 0, whole = 0, unplaced = 0;
     snprintf(geohash, sizeof geohash, "%.*s", (int)most, place->geohash);
     const char *country = place->country;
     for (size_t i = 0; i < count; i++) {
         bool family_fits = rows[i].prefix.family == family, fits_country = strcmp(rows[i].country, country) == 0;
         fits[i] = false;
-        all += family_fits;
         unplaced += family_fits && !rows[i].country[0];
         if (!family_fits || !fits_country || !country[0]) {
             continue;

@@ -18,8 +18,8 @@ class Probe:
     def __init__(self, t, proxy, *arguments, key=KEY, ca=None, port=None, given=b""):
         program = os.path.join(os.path.dirname(t.program), "masqueproxy")
         key_file = t.write("probe-key.txt", key + "\n")
-        command = [program, *arguments, "--proxy", f"https://127.0.0.1:{port or proxy.port}", "--ca", ca or t.pki.ca,
-                   "--preshared-key-file", key_file]
+        command = [program, *arguments, "--proxy", f"https://127.0.0.1:{port or proxy.port}", "--preshared-key-file",
+                   key_file, *([] if "--insecure" in arguments else ["--ca", ca or t.pki.ca])]
         done = subprocess.run(command, input=given, capture_output=True, timeout=PATIENCE_S, env=t.environment(),
                               cwd=t.folder)
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr.decode()

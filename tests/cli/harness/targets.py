@@ -141,17 +141,27 @@ class _Trace(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address):
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Trace)
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class HttpsOrigin:
     """https://…/ answers every GET with what it saw, https://…/size/N with N bytes."""
 
     def __init__(self, context, address="127.0.0.1", port=0):
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(context.pki.certificate, context.pki.private_key)
-        self._server = http.server.ThreadingHTTPServer((address, port), _Trace)
-        self._server.daemon_threads = True
+        self._server = _Server((address, port))
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.handle_error = lambda request, address: None
         self.port = self._server.server_address[1]
+        self.authority = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         context.defer(self.close)

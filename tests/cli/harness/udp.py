@@ -2,6 +2,7 @@
 have them, without a library.
 """
 import socket
+import threading
 
 from harness.context import KEY, same
 from harness.tls import TlsStream
@@ -40,6 +41,29 @@ class UdpTarget:
 
     def send(self, payload):
         self.socket.sendto(payload, self.peer)
+
+
+class UdpEcho(UdpTarget):
+    """One that sends back what comes, by itself."""
+
+    def __init__(self, context, address="127.0.0.1"):
+        super().__init__(context, address)
+        self._over = False
+        self.socket.settimeout(0.2)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        context.defer(self._end)
+
+    def _run(self):
+        while not self._over:
+            try:
+                self.send(self.recv())
+            except (TimeoutError, ConnectionRefusedError):
+                pass
+
+    def _end(self):
+        self._over = True
+        self._thread.join()
 
 
 class UdpTunnel:
