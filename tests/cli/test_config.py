@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from harness import targets
+from harness import mmdb, targets
 from harness.client_ca import ClientCa
 from harness.context import check, same
 from harness.tokens import HASH, Keys
@@ -300,6 +300,9 @@ def make_manual_files(t):
     shutil.copy(ca.ca, t.folder / "ca.crt")
     t.write("users.htpasswd", f"alice:{HASH}\n")
     shutil.copy(t.pki.private_key, t.folder / "link.key")
+    t.write("egress.csv", "127.0.0.1,JP,,Tokyo\n")
+    t.write("cities.csv", "JP,,Tokyo,xn76c\n")
+    (t.folder / "city.mmdb").write_bytes(mmdb.database({"127.0.0.0/8": mmdb.place("JP")}))
     t.write("quic.key", "0123456789abcdef" * 4 + "\n")
     return {"MIIBUj…": keys.public[2], "A9ud…": keys.public[1]}
 

@@ -3,6 +3,8 @@ what operators are told of their pools; and what becomes of addresses that can't
 import collections
 import os
 import subprocess
+import sys
+import xml.etree.ElementTree
 
 from harness import mmdb, targets
 from harness.context import check, same
@@ -27,7 +29,7 @@ def settings(t, feed=FEED, **more):
 
 
 def run(*command):
-    subprocess.run(command, check=True, timeout=20, capture_output=True)
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
 
 
 def seen(target):
@@ -126,6 +128,16 @@ def test_bad_files(t):
         check(done.returncode == 1 and part in done.stderr, f"{geo}: no “{part}” in {done.stderr!r}")
     proxy = t.proxy(geo={"pools": [feed], "lenient": "true"})
     check(f"{feed}:2: no length of a prefix" in proxy.log() and "passed over" in proxy.log(), proxy.log())
+
+
+def test_map(t):
+    """The example draws what its file says; every city of it has a client."""
+    picture = t.folder / "map.svg"
+    run(sys.executable, "examples/egress-map/draw.py", "examples/egress-map/egress.csv", str(picture), "--masqueproxyd",
+        t.program)
+    drawn = "".join(xml.etree.ElementTree.parse(picture).getroot().itertext())
+    for city in ("Tokyo", "Osaka", "Berlin", "Cape Town", "no pool in the country"):
+        check(city in drawn, f"no {city} in the map")
 
 
 # --- what origins see -------------------------------------------------------------------------------
@@ -246,16 +258,28 @@ def test_freebind(t):
     check(done.returncode == 0 and "are they routed to this machine?" in done.stdout, done.stdout)
 
 
+@namespaced
 def test_port_range(t):
-    """Ports of a slice alone; one more connection to the same target has none."""
-    proxy, target = t.proxy(geo=settings(t, "127.1.0.1,JP\n", **{"port-range": "23456-23458"})), targets.Listener(t)
-    ports = set()
-    for _ in range(3):
-        open_tunnel(t, proxy, target.authority)
-        t.keep(target.accept())
-        ports.add(target.peer[1])
-    same(ports, {23456, 23457, 23458}, "the ports")
-    same(H1(t, proxy).connect(target.authority).status, 503, "a fourth one")
+    """Ports of a slice alone, whether the kernel chooses or we do; one more connection to the same target has none, one to
+    another target has; so have datagrams."""
+    for first in (23456, 50000):  # within the system's range, and not
+        feed = "127.1.0.1,JP\n"
+        proxy = t.proxy(geo=settings(t, feed, **{"port-range": f"{first}-{first + 2}"}))
+        target, other, udp = targets.Listener(t), targets.Listener(t), UdpTarget(t)
+        wanted, ports = {first, first + 1, first + 2}, set()
+        for _ in range(3):
+            open_tunnel(t, proxy, target.authority)
+            t.keep(target.accept())
+            ports.add(target.peer[1])
+        same(ports, wanted, "the ports")
+        open_tunnel(t, proxy, other.authority)
+        other.accept()
+        check(other.peer[1] in wanted, f"the port to another target: {other.peer}")
+        tunnel = UdpTunnel(t, proxy, udp.host, udp.port)
+        tunnel.send(b"hello")
+        udp.recv()
+        check(udp.peer[1] in wanted, f"the port of datagrams: {udp.peer}")
+        same(H1(t, proxy).connect(target.authority).status, 503, "a fourth one")
 
 
 # --- reloads, and clients that don't say where they are -------------------------------------------------
