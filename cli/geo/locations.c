@@ -44,7 +44,8 @@ static bool locate_in_database(void *context, const masque_address *client, masq
     bool has_latitude, has_longitude;
     address_to_sockaddr(client, &storage);
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(database, (const struct sockaddr *)&storage, &error);
-    if (error != MMDB_SUCCESS || !found.found_entry ||
+    /* A damaged tree points in front of the data, which the library takes for 4 GiB behind them. */
+    if (error != MMDB_SUCCESS || !found.found_entry || found.entry.offset >= database->data_section_size ||
         (!country_at(&found.entry, "country", place->country) &&
          !country_at(&found.entry, "registered_country", place->country))) {
         return false;
@@ -62,38 +63,28 @@ static void close_database(void *context) {
     free(context);
 }
 
-/* The library maps the file, and who replaced it in place, not by another of its name, would end us (SIGBUS): so it
-   gets a copy. The descriptor, or -1 with MESSAGE set. */
-static int copy_of(const mqd_file *file, mqd_message *message) {
-    mqd_message why;
-    size_t length;
-    char *bytes = read_large_file(file->path, &length, &why);
-    if (!bytes) {
-        say(message, "%.200s: %.300s", file->place, why.text);
-        return -1;
-    }
+/* libmaxminddb maps a file, and who replaced it in place, not by another of its name, would end us (SIGBUS): so it gets
+   a copy. The descriptor, or -1 with errno. */
+static int copy_of(const char *bytes, size_t length) {
     int fd = memfd_create("client-locations", MFD_CLOEXEC);
     size_t written = 0;
     while (fd >= 0 && written < length) {
         ssize_t count = write(fd, bytes + written, length - written);
         if (count <= 0) {
             close(fd);
-            fd = -1;
+            return -1;
         }
-        written += count > 0 ? (size_t)count : 0;
-    }
-    free(bytes);
-    if (fd < 0) {
-        say(message, "%.200s: no memory for a copy of %.200s: %s", file->place, file->path, strerror(errno));
+        written += (size_t)count;
     }
     return fd;
 }
 
-static bool open_database(const mqd_file *file, masque_locator *locator, mqd_message *message) {
+bool locations_read_database(const char *bytes, size_t length, masque_locator *locator, mqd_message *message) {
     char path[40];
     MMDB_s *database = calloc(1, sizeof *database);
-    int fd = database ? copy_of(file, message) : -1;
+    int fd = database ? copy_of(bytes, length) : -1;
     if (fd < 0) {
+        say(message, "no memory for a copy: %s", strerror(errno));
         free(database);
         return false;
     }
@@ -101,12 +92,25 @@ static bool open_database(const mqd_file *file, masque_locator *locator, mqd_mes
     int error = MMDB_open(path, MMDB_MODE_MMAP, database);
     close(fd);
     if (error != MMDB_SUCCESS) {
-        say(message, "%.200s: %.200s is no MaxMind database: %s", file->place, file->path, MMDB_strerror(error));
+        say(message, "it is no MaxMind database: %s", MMDB_strerror(error));
         free(database);
         return false;
     }
     *locator = (masque_locator){.locate = locate_in_database, .release = close_database, .context = database};
     return true;
+}
+
+static bool open_database(const mqd_file *file, masque_locator *locator, mqd_message *message) {
+    mqd_message why;
+    size_t length;
+    char *bytes = read_large_file(file->path, &length, message);
+    bool good = bytes && locations_read_database(bytes, length, locator, message);
+    free(bytes);
+    if (!good) {
+        why = *message;
+        say(message, "%.150s: %.150s: %.200s", file->place, file->path, why.text);
+    }
+    return good;
 }
 
 /* --- a geofeed ------------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 build=$1 seconds=$2
 shift 2
 [ $# -gt 0 ] || set -- h1_parser request authority target_rule client_hello capsule packet \
-    engine_http1 engine_http2 engine_quic engine_api config
+    engine_http1 engine_http2 engine_quic engine_api config geo locations
 # What git should carry for one target.
 files_max=190 kilobytes_max=190
 

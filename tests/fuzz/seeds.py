@@ -8,6 +8,9 @@ import pathlib
 import struct
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
+from harness import mmdb  # noqa: E402
+
 GOOD = b"Proxy-Authorization: Fuzz a\r\n"
 
 
@@ -210,6 +213,18 @@ TOKEN_FILES = [
 ]
 
 
+FEED = (b"192.0.2.0/27,JP,JP-13,Tokyo,,xn76c\n2001:db8::/64,DE,,Berlin,\n198.51.100.7,US\n203.0.113.0/29\n"
+        b'203.0.113.8/30,GB,,"London, City",,gcpvj # more\n')
+CITIES = b"de,,berlin,u33dc\nUS,,New York,40.71,-74.0\n"
+GEO = [kind + whom + text for whom in (b"\x04", b"\x4e", b"\x80") for kind, text in
+       ((b"f", FEED), (b"c", CITIES + b"\0\n" + FEED), (b"f", FEED + b"192.0.2.0/28,JP\nnothing\n"))]
+GEO += [b"p\0" + place for place in (b"xn76c-JP", b"u4pruydqqvj-GB", b"0-AA", b"xn76a-JP", b"xn76c-jp", b"-JP")]
+DATABASES = [mmdb.database({"192.0.2.0/24": mmdb.place("JP", 35.68, 139.69), "2001:db8::/32": mmdb.place("DE")}),
+             mmdb.database({"127.0.0.0/8": {"registered_country": {"iso_code": "FR"}, "location": {"latitude": 99.0,
+                                                                                             "longitude": 2.0}}}),
+             mmdb.database({}), b""]
+
+
 def corpora():
     # Two bytes for exchange_setup_read(): each behaviour alone, and two mixtures.
     setups = [struct.pack("<H", 1 << bit) for bit in range(13)] + [b"\x47\x02", b"\x85\x0c"]
@@ -223,6 +238,8 @@ def corpora():
     yield "token", TOKENS
     yield "issuance", ISSUANCE
     yield "token_files", TOKEN_FILES
+    yield "geo", GEO
+    yield "locations", DATABASES
     yield "engine_http1", [b"\0\0" + head for head in HEADS] + [setup + HEADS[1] for setup in setups]
     yield "engine_http2", [b"\0\0\0" + frames for frames in FRAMES] + [setup + b"\0" + FRAMES[0] for setup in setups]
     yield "engine_api", [bytes([memory, 1] + calls) for calls in CALLS for memory in (0, 30)] + FOUND
