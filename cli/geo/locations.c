@@ -44,7 +44,6 @@ static bool locate_in_database(void *context, const masque_address *client, masq
     bool has_latitude, has_longitude;
     address_to_sockaddr(client, &storage);
     MMDB_lookup_result_s found = MMDB_lookup_sockaddr(database, (const struct sockaddr *)&storage, &error);
-    /* A damaged tree points in front of the data, which the library takes for 4 GiB behind them. */
     if (error != MMDB_SUCCESS || !found.found_entry || found.entry.offset >= database->data_section_size ||
         (!country_at(&found.entry, "country", place->country) &&
          !country_at(&found.entry, "registered_country", place->country))) {
@@ -79,8 +78,44 @@ static int copy_of(const char *bytes, size_t length) {
     return fd;
 }
 
+/* The number behind KEY, in METADATA; 0: there is none. */
+static uint64_t number_of(const char *metadata, size_t length, const char *key) {
+    const size_t key_length = strlen(key);
+    const uint8_t *at = memmem(metadata, length, key, key_length);
+    uint64_t number = 0;
+    if (!at) {
+        return 0;
+    }
+    at += key_length;
+    const uint8_t *end = (const uint8_t *)metadata + length;
+    const size_t size = at < end ? *at & 7u : 0; /* behind three bits of the type */
+    for (size_t i = 1; i <= size && at + i < end; i++) {
+        number = number << 8 | at[i];
+    }
+    return number;
+}
+
+/* libmaxminddb 1.7 multiplies in 32 bits: a tree of more than 4 GiB seems to fit into any file, and is read far behind
+   it. So the metadata's numbers are looked at before it. */
+static bool has_whole_tree(const char *bytes, size_t length) {
+    static const char mark[] = "\xab\xcd\xefMaxMind.com";
+    const char *metadata = NULL, *next = bytes;
+    while ((next = memmem(next, length - (size_t)(next - bytes), mark, sizeof mark - 1))) {
+        next += sizeof mark - 1;
+        metadata = next; /* the last one counts */
+    }
+    size_t rest = metadata ? length - (size_t)(metadata - bytes) : 0;
+    uint64_t nodes = rest ? number_of(metadata, rest, "\x4anode_count") : 0;
+    uint64_t bits = rest ? number_of(metadata, rest, "\x4brecord_size") : 0;
+    return nodes > 0 && nodes <= UINT32_MAX && bits > 0 && bits <= 32 && nodes * bits / 4 + 16 <= length;
+}
+
 bool locations_read_database(const char *bytes, size_t length, masque_locator *locator, mqd_message *message) {
     char path[40];
+    if (!has_whole_tree(bytes, length)) {
+        say(message, "it is no MaxMind database, or not the whole of one");
+        return false;
+    }
     MMDB_s *database = calloc(1, sizeof *database);
     int fd = database ? copy_of(bytes, length) : -1;
     if (fd < 0) {
