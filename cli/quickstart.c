@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "certificates.h"
 #include "files.h"
@@ -121,13 +122,32 @@ bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
     return settings_add_rule(settings, true, "tcp:" ORIGIN_ADDRESS, message);
 }
 
+typedef struct started_origin {
+    trace_origin *origin;
+    int fd;
+    uv_thread_t thread; /* as long as the process */
+} started_origin;
+
+static void run_origin(void *argument) {
+    started_origin *started = argument;
+    trace_origin_run(started->origin, &started->fd, 1);
+}
+
 bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message) {
+    static started_origin started;
     masque_address address;
     if (!parse_endpoint(ORIGIN_ADDRESS, &address, message)) {
         return false;
     }
-    int fd = socket_listen(&address, false, message);
-    return fd >= 0 && trace_origin_start(fd, settings->certificate.path, settings->private_key.path, message);
+    started.fd = socket_listen(&address, false, message);
+    started.origin = started.fd >= 0
+                         ? trace_origin_new(settings->certificate.path, settings->private_key.path, NULL, message)
+                         : NULL;
+    if (started.origin && uv_thread_create(&started.thread, run_origin, &started) != 0) {
+        say(message, "no thread for the quick start's origin");
+        return false;
+    }
+    return started.origin != NULL;
 }
 
 /* PATH for a shell: as it is, or in single quotes. */

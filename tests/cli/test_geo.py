@@ -7,7 +7,7 @@ import sys
 import xml.etree.ElementTree
 
 from harness import mmdb, targets
-from harness.context import check, same
+from harness.context import KEY, check, same
 from harness.h1 import H1, open_tunnel
 from harness.h2 import H2
 from harness.probe import VERSIONS, Probe
@@ -327,3 +327,67 @@ def test_client_locations(t):
             same(seen(target), "127.1.1.1", "the database is gone")
             event, line = proxy.reload()
             same((event, "no MaxMind database" in line), ("reload-failed", True), line)
+
+
+# --- as the documentation has it ------------------------------------------------------------------------
+
+
+class TraceOrigin:
+    """masqueproxy trace-origin, on a free port of each address."""
+
+    def __init__(self, t, geofeed, *addresses):
+        program = os.path.join(os.path.dirname(t.program), "masqueproxy")
+        command = [program, "trace-origin", "--certificate", t.pki.certificate, "--private-key", t.pki.private_key,
+                   "--geofeed", geofeed]
+        for address in addresses:
+            command += ["--listen", f"{address}:{t.free_port(address.strip('[]'))}"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=t.environment(), cwd=t.folder)
+        t.defer(self._end)
+        self.urls = [self._process.stdout.readline().strip() for _ in addresses]
+
+    def _end(self):
+        self._process.terminate()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+def curl(t, proxy, *arguments):
+    """The documentation's command, with the tests' names and CA; the trace's lines."""
+    command = ["curl", "-sS", "--proxy", f"https://localhost:{proxy.port}", "--proxy-header",
+               f"Proxy-Authorization: Preshared {KEY}", "--proxy-cacert", t.pki.ca, "--cacert", t.pki.ca, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=t.environment())
+    check(done.returncode == 0, f"curl: {done.stderr}")
+    return dict(line.split("=", 1) for line in done.stdout.strip().split("\n"))
+
+
+@namespaced
+def test_documentation(t):
+    """Get started, 1 to 3: through the proxy; its address, not ours; the place that was asked for. Then of IPv6."""
+    run("ip", "-6", "route", "add", "local", "fd00:5::/64", "dev", "lo")
+    feed = FEED + "fd00:5::/64,JP,,Tokyo,,xn76c\n"
+    proxy = t.proxy(geo=settings(t, feed, freebind="true"))
+    published = t.write("published.csv", t.run("--pools", str(t.folder / "egress.csv"), "--publish-geofeed").stdout)
+    origin = TraceOrigin(t, published, "127.0.0.1", "[::1]")
+    trace = curl(t, proxy, origin.urls[0])
+    same((trace["ip"], trace["loc"]), ("127.1.9.1", "XX"), "a client of an unknown place")
+    for place, country, network in (("xn76c-JP", "JP", "127.1.0."), ("u33d-DE", "DE", "127.1.2.1")):
+        trace = curl(t, proxy, "--proxy-header", f"sec-ch-geohash: {place}", origin.urls[0])
+        same((trace["loc"], trace["ip"].startswith(network), trace["visit_scheme"], trace["http"], trace["tls"]),
+             (country, True, "https", "http/1.1", "TLSv1.3"), f"the trace for {place}: {trace}")
+        check({"fl", "h", "ts", "uag", "colo"} <= set(trace), f"what is missing: {trace}")
+    trace = curl(t, proxy, "--proxy-header", "sec-ch-geohash: xn76c-JP", origin.urls[1], "--insecure")
+    same((trace["loc"], trace["ip"].startswith("fd00:5:")), ("JP", True), f"IPv6: {trace}")
+
+
+def test_trace_origin_refuses(t):
+    """What can't be served is said before it serves."""
+    program = os.path.join(os.path.dirname(t.program), "masqueproxy")
+    good = ["--listen", f"127.0.0.1:{t.free_port()}", "--certificate", t.pki.certificate, "--private-key", t.pki.private_key]
+    rows = [([], "mandatory"), (good[:4], "mandatory"), (good + ["x"], "nothing but flags"),
+            (good + ["--geofeed", "/nowhere"], "can't read /nowhere"),
+            (good + ["--geofeed", t.write("bad.csv", "127.0.0.1,JP\nx\n")], "bad.csv:2: no IP prefix"),
+            (good[:3] + [t.pki.ca] + good[4:], "can't use the certificate"), (good + ["--listen", "x"], "x"),
+            (good + ["--what"], "unknown flag"), (["--listen"], "needs a value")]
+    for arguments, part in rows:
+        done = subprocess.run([program, "trace-origin", *arguments], capture_output=True, text=True, timeout=30)
+        check(done.returncode == 2 and part in done.stderr, f"{arguments}: {done}")
