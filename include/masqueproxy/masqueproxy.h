@@ -27,7 +27,8 @@
  *   base64.h   Base64                                       quota.h    what identities may use
  *   privacy_pass.h  Privacy Pass tokens, their origin       version.h  versions
  *   token_issuer.h  their issuer                            token_client.h  who gets them
- *   token_attester.h  who vouches for accounts
+ *   token_attester.h  who vouches for accounts              geo.h      places, and addresses to leave from
+ *   hint.h     places that somebody vouches for
  */
 #ifndef MASQUE_MASQUEPROXY_H
 #define MASQUE_MASQUEPROXY_H
@@ -39,6 +40,7 @@
 #include <masqueproxy/config.h>
 #include <masqueproxy/engine.h>
 #include <masqueproxy/geo.h>
+#include <masqueproxy/hint.h>
 #include <masqueproxy/limits.h>
 #include <masqueproxy/policy.h>
 #include <masqueproxy/privacy_pass.h>

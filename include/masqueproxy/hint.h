@@ -1,0 +1,54 @@
+/*
+ * masqueproxy/hint.h: hints of a client's place that somebody vouches for: a first hop, or a vendor's location service.
+ * In `sec-ch-geohash` they are a String with Parameters (RFC 9651 3.3.3 and 3.1.2) that end with the signature:
+ *
+ *   "xn76c-JP";exp=1767225600;aud="b.example.net";kid="a1";sig=:MEUC…:
+ *
+ * What is signed, by ECDSA on P-256 with SHA-256, is `sec-ch-geohash: ` and all that stands before `;sig`. The audience
+ * is the proxy that the hint is for, so no other one takes it, and it ends after minutes; until then whoever has it can
+ * show it. It names nobody.
+ */
+#ifndef MASQUE_HINT_H
+#define MASQUE_HINT_H
+
+#include <masqueproxy/geo.h>
+#include <masqueproxy/privacy_pass.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The longest field value, with its end. */
+#define MASQUE_HINT_MAX 640
+#define MASQUE_HINT_AUDIENCE_MAX 255
+#define MASQUE_HINT_KID_MAX 32
+
+typedef struct masque_hint {
+    masque_place place;
+    masque_unix_time expires;                    /* 0: it has no exp */
+    char audience[MASQUE_HINT_AUDIENCE_MAX + 1]; /* "": none */
+    char kid[MASQUE_HINT_KID_MAX + 1];           /* of the key that signed it; "": none */
+    bool is_signed;                              /* there is a signature, good or not */
+} masque_hint;
+
+/* Reads a field value: a bare xn76c-JP, or a String with or without parameters, of which unknown ones are passed over.
+   False: malformed. Says nothing of the signature. Any thread, as all of these. */
+MASQUE_EXTERN bool masque_hint_read(masque_hint *hint, const char *text, size_t length);
+
+/* Writes the field value of HINT, whose time, audience and kid (visible ASCII without quote and backslash) are all
+   needed, signed by a private key of P-256 in PEM. 0, MASQUE_ERR_INVALID: HINT can't be written;
+   MASQUE_ERR_PRIVATE_KEY: the key can't be used; MASQUE_ERR_NO_MEMORY, MASQUE_ERR_CRYPTO. */
+MASQUE_EXTERN int masque_hint_sign(const masque_runtime *runtime, const masque_hint *hint, const char *private_pem,
+                                   size_t pem_length, char text[MASQUE_HINT_MAX]);
+
+/* Is TEXT signed by the key, of which this is the public half in PEM? Whoever asks has looked at time, audience and
+   kid. 0; MASQUE_ERR_DENIED: no; MASQUE_ERR_INVALID: it is malformed, or the key none of P-256; MASQUE_ERR_NO_MEMORY.
+ */
+MASQUE_EXTERN int masque_hint_verify(const masque_runtime *runtime, const char *text, size_t length,
+                                     const char *public_pem, size_t pem_length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MASQUE_HINT_H */
