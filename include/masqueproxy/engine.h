@@ -328,6 +328,7 @@ typedef struct masque_stats {
     uint64_t quota_ends;     /* tunnels that ended as the bytes of an hour were used up */
     uint64_t revoked;        /* tunnels that ended by masque_config_set_revocation() */
     uint64_t egress_city, egress_country, egress_default; /* tunnels by how near their address was (geo.h) */
+    uint64_t hints_checked, hints_refused;                /* signatures looked at; hints that were not believed */
     uint64_t places_unknown;                              /* requests whose client's country nobody said */
     uint64_t egress_exhausted;                            /* addresses that could not be used, each time */
     uint64_t tunnels_total;                               /* answered with success */

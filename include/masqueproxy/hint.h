@@ -47,6 +47,31 @@ MASQUE_EXTERN int masque_hint_sign(const masque_runtime *runtime, const masque_h
 MASQUE_EXTERN int masque_hint_verify(const masque_runtime *runtime, const char *text, size_t length,
                                      const char *public_pem, size_t pem_length);
 
+/* --- whom a proxy believes ---------------------------------------------------------------- */
+
+typedef enum masque_hint_need {
+    MASQUE_HINTS_OPTIONAL, /* unsigned hints count, too; a wrong signature makes a hint absent */
+    MASQUE_HINTS_NEEDED,   /* unsigned ones are absent, too */
+    MASQUE_HINTS_ENFORCED  /* what would be absent gets 403 */
+} masque_hint_need;
+
+typedef struct masque_hints {
+    const char *audience; /* ours, exactly as hints have it; copied */
+    masque_hint_need need;
+    uint64_t lifetime_max_s; /* a hint that ends later is none, but for a minute; 1 to 86,400; 0: 600 */
+    /* Seconds since 1970, UTC. Any engine's thread. */
+    masque_unix_time (*clock)(void *context);
+    void *context;
+} masque_hints;
+
+/* Signed hints are looked at, after the request is allowed; a connection's last one is remembered, for a look costs 60
+   µs. MASQUE_ERR_INVALID: no audience, or a number out of range; MASQUE_ERR_STATE: sealed. */
+MASQUE_EXTERN int masque_config_set_hints(masque_config *config, const masque_hints *hints);
+/* One more key: its public half in PEM, of P-256, and the kid that hints name it by; several are for rotation.
+   MASQUE_ERR_INVALID: the kid is there already or no such name, or the key none of P-256; MASQUE_ERR_NO_MEMORY;
+   MASQUE_ERR_STATE: sealed. */
+MASQUE_EXTERN int masque_config_add_hint_key(masque_config *config, const char *kid, const char *pem, size_t length);
+
 #ifdef __cplusplus
 }
 #endif

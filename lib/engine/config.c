@@ -45,6 +45,7 @@ void masque_config_release(masque_config *config) {
     mq_targets_free(&config->targets);
     mq_listeners_free(config);
     masque_pools_release(config->geo.pools);
+    mq_hints_clear(&config->geo.hints, &config->runtime.allocator);
     if (config->geo.locator.release) {
         config->geo.locator.release(config->geo.locator.context);
     }
@@ -326,11 +327,21 @@ int masque_config_set_geo(masque_config *config, const masque_geo *geo, masque_p
     if (!country || !cities || geo->precision > MASQUE_GEOHASH_MAX || geo->coarse > 2 || !pools || !pools->sealed) {
         return MASQUE_ERR_INVALID;
     }
-    config->geo = (mq_geo){.pools = masque_pools_retain(pools), .options = *geo};
+    config->geo.pools = masque_pools_retain(pools);
+    config->geo.options = *geo;
     if (locator) {
         config->geo.locator = *locator;
     }
     return 0;
+}
+
+int masque_config_set_hints(masque_config *config, const masque_hints *hints) {
+    return config->sealed ? MASQUE_ERR_STATE : mq_hints_set(&config->geo.hints, hints);
+}
+
+int masque_config_add_hint_key(masque_config *config, const char *kid, const char *pem, size_t length) {
+    return config->sealed ? MASQUE_ERR_STATE
+                          : mq_hints_add_key(&config->geo.hints, kid, pem, length, &config->runtime.allocator);
 }
 
 int masque_config_set_revocation(masque_config *config, bool on) {

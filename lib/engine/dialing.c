@@ -207,11 +207,15 @@ void mq_dialing_begin(mq_tunnel *tunnel) {
     mq_opening *opening = tunnel->opening;
     assert(opening->phase == MQ_PHASE_AUTH);
     mq_dial_init(&opening->dial, mq_engine_allocator(engine), limits_of(tunnel));
-    mq_egress_locate(tunnel);
+    opening->dial_ready = true;
+    mq_refusal refusal = mq_egress_locate(tunnel);
+    if (refusal) {
+        mq_door_answer(tunnel, refusal);
+        return;
+    }
     if (mq_egress_prefers_ipv4(tunnel)) {
         mq_dial_prefer_ipv4(&opening->dial);
     }
-    opening->dial_ready = true;
     opening->phase_began = engine->now;
     opening->phase = MQ_PHASE_RESOLVE; /* over at once for an address, but for a place to dial */
     if (opening->authority.address.family != MASQUE_FAMILY_NONE) {

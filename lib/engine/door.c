@@ -333,17 +333,17 @@ static mq_refusal check_udp_form(mq_tunnel *tunnel, const mq_request *request) {
 /* Where the client says it is; twice says nothing. It is believed once it is known who asks. */
 static mq_refusal check_place(mq_tunnel *tunnel, const mq_request *request) {
     const mq_text *text = &request->geohash;
-    masque_place said = {.country = ""};
-    const char *bytes = text->bytes;
-    size_t length = text->length;
-    if (length >= 2 && bytes[0] == '"' && bytes[length - 1] == '"') { /* a String, as drafts have it (RFC 9651 3.3.3) */
-        bytes++;
-        length -= 2;
-    }
-    if (request->geohash_count > 1 || (text->bytes && !masque_place_parse(&said, bytes, length))) {
+    mq_opening *opening = tunnel->opening;
+    masque_engine *engine = tunnel->conn->engine;
+    masque_hint said = {.kid = ""};
+    if (request->geohash_count > 1 || (text->bytes && !masque_hint_read(&said, text->bytes, text->length))) {
         return MQ_REFUSAL_BAD_GEOHASH;
     }
-    tunnel->opening->place = said;
+    opening->place = said.place;
+    if (text->bytes && mq_egress_wants_signature(tunnel, said.is_signed)) {
+        opening->hint = mq_copy_text(mq_engine_allocator(engine), text->bytes, text->length);
+        return opening->hint ? MQ_REFUSAL_NONE : MQ_REFUSAL_INTERNAL;
+    }
     return MQ_REFUSAL_NONE;
 }
 

@@ -38,9 +38,46 @@ static bool is_resting(masque_engine *engine, const masque_address *address) {
 
 /* --- choices ---------------------------------------------------------------------------------- */
 
-void mq_egress_locate(mq_tunnel *tunnel) {
+bool mq_egress_wants_signature(const mq_tunnel *tunnel, bool is_signed) {
+    const mq_hints *hints = &geo_of(tunnel)->hints;
+    return hints->audience[0] && (is_signed || hints->options.need != MASQUE_HINTS_OPTIONAL);
+}
+
+/* The last one that was believed on this connection is believed again, without a look at its signature. */
+static bool is_believed(mq_tunnel *tunnel) {
+    const mq_hints *hints = &geo_of(tunnel)->hints;
+    const char *text = tunnel->opening->hint;
+    mq_hint_kept *kept = &tunnel->conn->hint;
+    const uint32_t setup = tunnel->conn->engine->setup_number;
+    const mq_piece piece = {text, strlen(text)};
+    uint8_t digest[MQ_SHA256_LENGTH];
+    masque_hint hint;
+    if (mq_sha256(digest, &piece, 1) != 0) {
+        return false;
+    }
+    if (kept->setup == setup && memcmp(kept->digest, digest, sizeof digest) == 0 &&
+        hints->options.clock(hints->options.context) < kept->expires) {
+        return true;
+    }
+    tunnel->conn->engine->stats.hints_checked++;
+    if (!mq_hints_believe(hints, text, piece.length, &hint)) {
+        return false;
+    }
+    *kept = (mq_hint_kept){.expires = hint.expires, .setup = setup};
+    memcpy(kept->digest, digest, sizeof digest);
+    return true;
+}
+
+mq_refusal mq_egress_locate(mq_tunnel *tunnel) {
     const mq_geo *geo = geo_of(tunnel);
     masque_place *place = &tunnel->opening->place;
+    if (tunnel->opening->hint && !is_believed(tunnel)) {
+        *place = (masque_place){.country = ""};
+        tunnel->conn->engine->stats.hints_refused++;
+        if (geo->hints.options.need == MASQUE_HINTS_ENFORCED) {
+            return MQ_REFUSAL_BAD_HINT;
+        }
+    }
     if (!place->country[0] && geo->locator.locate) {
         masque_place found = {.country = ""};
         *place = geo->locator.locate(geo->locator.context, &tunnel->conn->client, &found) ? found : *place;
@@ -48,6 +85,7 @@ void mq_egress_locate(mq_tunnel *tunnel) {
     size_t most = geo->options.precision ? geo->options.precision : 5;
     memset(place->geohash + most, 0, sizeof place->geohash - most);
     tunnel->conn->engine->stats.places_unknown += geo->pools && !place->country[0];
+    return MQ_REFUSAL_NONE;
 }
 
 /* The connection's own number: no two tunnels of it leave from different addresses, and nobody can foresee them. */

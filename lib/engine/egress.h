@@ -7,7 +7,8 @@
 
 #include <masqueproxy/geo.h>
 
-#include "base/memory.h"
+#include "geo/hints.h"
+#include "http/response.h"
 
 struct masque_engine;
 struct mq_conn;
@@ -18,6 +19,7 @@ typedef struct mq_geo {
     masque_pools *pools; /* NULL: the system chooses */
     masque_geo options;
     masque_locator locator; /* its function may be NULL */
+    mq_hints hints;         /* without an audience signatures say nothing */
 } mq_geo;
 
 /* The address that a connection's tunnels leave from, of one family, for one place: they keep it as long as it is ours.
@@ -28,6 +30,13 @@ typedef struct mq_egress_kept {
     masque_geo_level level;
 } mq_egress_kept;
 
+/* A connection's last signed hint, and what was found of it. */
+typedef struct mq_hint_kept {
+    uint8_t digest[MQ_SHA256_LENGTH];
+    masque_unix_time expires; /* 0: nothing is kept */
+    uint32_t setup;           /* whose keys were asked */
+} mq_hint_kept;
+
 /* Addresses that rest. */
 #define MQ_EGRESS_RESTING 256u
 typedef struct mq_egress_resting {
@@ -35,8 +44,11 @@ typedef struct mq_egress_resting {
     masque_time until;
 } mq_egress_resting;
 
-/* TUNNEL's request is allowed: where its client is, by what it said, or by the host, is cut to what is kept. */
-void mq_egress_locate(struct mq_tunnel *tunnel);
+/* TUNNEL's request is allowed: where its client is, by what it said, or by the host, is cut to what is kept. NONE, or
+   what the request is refused with: a hint that isn't believed. */
+mq_refusal mq_egress_locate(struct mq_tunnel *tunnel);
+/* Is a hint that IS_SIGNED, or not, to be looked at when the request is allowed? */
+bool mq_egress_wants_signature(const struct mq_tunnel *tunnel, bool is_signed);
 /* The address for a target of FAMILY. False: there is none, or none can be used now. *SOURCE has family NONE where the
    system is to choose. */
 bool mq_egress_choose(struct mq_tunnel *tunnel, masque_family family, masque_address *source);

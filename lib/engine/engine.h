@@ -144,7 +144,8 @@ typedef struct mq_conn {
     mq_bucket excess;         /* requests beyond that rate */
     bool flooded;             /* and beyond this one */
     mq_egress_kept egress[2]; /* IPv4's and IPv6's */
-    uint16_t h3_port;         /* for Alt-Svc; 0: none */
+    mq_hint_kept hint;
+    uint16_t h3_port; /* for Alt-Svc; 0: none */
     unsigned listener;
     mq_link tunnels; /* of mq_tunnel.in_conn */
     size_t tunnel_count;
@@ -179,6 +180,7 @@ typedef struct mq_opening {
     uint32_t asked_of;       /* ... in the engine's setup of that number */
     masque_identity identity;
     masque_place place; /* where the client is */
+    char *hint;         /* the field's value where it is signed, or has to be; NULL: it is not */
     unsigned source_failures;
     mq_dial dial;
     bool dial_ready; /* `dial` is initialised */

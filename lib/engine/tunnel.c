@@ -87,6 +87,7 @@ static void drop_opening(mq_tunnel *tunnel) {
     if (opening->dial_ready) {
         mq_dial_free(&opening->dial);
     }
+    mq_free(mq_engine_allocator(engine), opening->hint);
     mq_free(mq_engine_allocator(engine), opening);
     tunnel->opening = NULL;
 }

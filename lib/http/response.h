@@ -17,6 +17,7 @@
     X(BAD_AUTHORITY, 400, "http_request_error", NULL, "malformed authority")                                           \
     X(BAD_GEOHASH, 400, "http_request_error", NULL, "malformed sec-ch-geohash")                                        \
     X(UNAUTHORIZED, 403, "http_request_denied", NULL, NULL)                                                            \
+    X(BAD_HINT, 403, "http_request_denied", NULL, "sec-ch-geohash without a good signature")                           \
     X(TARGET_DENIED, 403, "destination_ip_prohibited", NULL, NULL)                                                     \
     X(CHALLENGE, 407, "http_request_denied", NULL, "authentication required")                                          \
     X(METHOD, 405, "http_request_error", NULL, "method not supported")                                                 \

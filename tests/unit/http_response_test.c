@@ -30,6 +30,8 @@ static const refusal_row REFUSALS[] = {
      "masqueproxy; error=http_request_error; details=\"malformed sec-ch-geohash\""},
     {"unauthorized", MQ_REFUSAL_UNAUTHORIZED, 403, "Forbidden", "http_request_denied",
      "masqueproxy; error=http_request_denied"},
+    {"bad hint", MQ_REFUSAL_BAD_HINT, 403, "Forbidden", "http_request_denied",
+     "masqueproxy; error=http_request_denied; details=\"sec-ch-geohash without a good signature\""},
     {"target denied", MQ_REFUSAL_TARGET_DENIED, 403, "Forbidden", "destination_ip_prohibited",
      "masqueproxy; error=destination_ip_prohibited"},
     {"challenge", MQ_REFUSAL_CHALLENGE, 407, "Proxy Authentication Required", "http_request_denied",
