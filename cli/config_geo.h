@@ -10,6 +10,11 @@ typedef struct file_default_pool {
     char *country;
 } file_default_pool;
 
+typedef struct file_hint_key {
+    char *kid;
+    char *public_key;
+} file_hint_key;
+
 /* As the file has it; texts that it does not have are NULL. */
 typedef struct file_geo {
     char **pools;
@@ -23,6 +28,11 @@ typedef struct file_geo {
     char *lenient;
     char *freebind;
     char *port_range;
+    file_hint_key *hint_keys;
+    unsigned hint_keys_count;
+    char *audience;
+    char *require_signed;
+    char *hint_lifetime;
 } file_geo;
 
 extern const cyaml_schema_field_t CONFIG_GEO_FIELDS[];

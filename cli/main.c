@@ -399,6 +399,9 @@ static void warn_of_unreadable(const mqd_program *program) {
     for (size_t i = 0; i < settings->geo.pool_count; i++) {
         warn_if_unreadable(program, settings->geo.pools[i].path);
     }
+    for (size_t i = 0; i < settings->geo.hint_key_count; i++) {
+        warn_if_unreadable(program, settings->geo.hint_keys[i].file.path);
+    }
     warn_if_unreadable(program, settings->geo.cities.path);
     warn_if_unreadable(program, settings->geo.locations.path);
     warn_if_unreadable(program, settings->basic.path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "basic_auth.h"
 #include "certificates.h"
@@ -123,6 +124,48 @@ static bool add_listeners(masque_config *config, const mqd_settings *settings, m
         /* One that has no socket yet is looked at all the same, under a number that no socket has. */
         unsigned number = listener->number ? listener->number : LISTENERS_MAX + 1 + (unsigned)i;
         if (listener->place && !add_listener(config, listener, number, message)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static masque_unix_time unix_clock(void *context) {
+    (void)context;
+    return (masque_unix_time)time(NULL);
+}
+
+static bool add_hint_key(masque_config *config, const hint_key_settings *key, mqd_message *message) {
+    size_t length;
+    char *pem = read_named(&key->file, &length, message);
+    if (!pem) {
+        return false;
+    }
+    int error = masque_config_add_hint_key(config, key->kid, pem, length);
+    free(pem);
+    if (error) {
+        say(message, "%.250s: %s", key->file.place,
+            error == MASQUE_ERR_INVALID
+                ? "a second key of this kid, or no public key of P-256; expected PEM, as `masqueproxy "
+                  "hint keygen` prints it"
+                : masque_error_text(error));
+    }
+    return error == 0;
+}
+
+static bool add_hints(masque_config *config, const geo_settings *geo, mqd_message *message) {
+    const masque_hints hints = {
+        .audience = geo->audience, .need = geo->hint_need, .lifetime_max_s = geo->hint_lifetime_s, .clock = unix_clock};
+    if (geo->hint_key_count == 0) {
+        return true;
+    }
+    int error = masque_config_set_hints(config, &hints);
+    if (error) {
+        say(message, "geo.audience: %s", masque_error_text(error));
+        return false;
+    }
+    for (size_t i = 0; i < geo->hint_key_count; i++) {
+        if (!add_hint_key(config, &geo->hint_keys[i], message)) {
             return false;
         }
     }
@@ -406,8 +449,8 @@ masque_config *proxy_config_new(const mqd_settings *settings, const uint8_t tick
         !add_client_certificates(config, settings, message) || !basic_auth_add(config, settings, message) ||
         !private_tokens_add(config, settings, tokens, directories, message) ||
         !add_listeners(config, settings, message) || !add_quotas(config, settings, message) ||
-        !add_geo(config, settings, log, message) || !set_quic(config, settings, message) ||
-        !seal(config, settings, message)) {
+        !add_geo(config, settings, log, message) || !add_hints(config, &settings->geo, message) ||
+        !set_quic(config, settings, message) || !seal(config, settings, message)) {
         masque_config_release(config);
         return NULL;
     }

@@ -110,6 +110,12 @@ void settings_free(mqd_settings *settings) {
         free_file(&settings->geo.pools[i]);
     }
     free(settings->geo.pools);
+    for (size_t i = 0; i < settings->geo.hint_key_count; i++) {
+        free(settings->geo.hint_keys[i].kid);
+        free_file(&settings->geo.hint_keys[i].file);
+    }
+    free(settings->geo.hint_keys);
+    free(settings->geo.audience);
     free(settings->explain);
     free(settings->explain_target);
     free_file(&settings->geo.cities);
@@ -242,6 +248,15 @@ void settings_add_pools(mqd_settings *settings, const char *path, const char *pl
     geo->pools = must_have(realloc(geo->pools, (geo->pool_count + 1) * sizeof *geo->pools));
     geo->pools[geo->pool_count] = (mqd_file){.path = NULL};
     settings_set_file(&geo->pools[geo->pool_count++], path, place);
+}
+
+void settings_add_hint_key(mqd_settings *settings, const char *kid, const char *path, const char *place) {
+    geo_settings *geo = &settings->geo;
+    geo->hint_keys = must_have(realloc(geo->hint_keys, (geo->hint_key_count + 1) * sizeof *geo->hint_keys));
+    hint_key_settings *key = &geo->hint_keys[geo->hint_key_count++];
+    *key = (hint_key_settings){.kid = NULL};
+    settings_set_text(&key->kid, kid);
+    settings_set_file(&key->file, path, place);
 }
 
 bool settings_only_report(const mqd_settings *settings) {

@@ -122,6 +122,12 @@ typedef struct source_settings {
     bool ports_by_system;           /* it chooses among them: see socket_prepare_source() */
 } source_settings;
 
+/* Who vouches for clients' places. */
+typedef struct hint_key_settings {
+    char *kid;
+    mqd_file file;
+} hint_key_settings;
+
 /* Where clients leave, and how it is known where they are. */
 typedef struct geo_settings {
     mqd_file *pools; /* geofeeds; none: the system chooses */
@@ -131,6 +137,11 @@ typedef struct geo_settings {
     masque_geo options;
     bool lenient;
     source_settings source;
+    hint_key_settings *hint_keys;
+    size_t hint_key_count;
+    char *audience; /* ours, of signed hints; NULL: they aren't asked for */
+    masque_hint_need hint_need;
+    uint64_t hint_lifetime_s; /* 0: the library's */
 } geo_settings;
 
 typedef struct quic_key {
@@ -211,6 +222,7 @@ bool settings_copy_listener(mqd_settings *settings, const mqd_listener *listener
 void settings_add_certificate_rule(mqd_settings *settings, const char *rule);
 /* One more geofeed; PLACE is where it was named. */
 void settings_add_pools(mqd_settings *settings, const char *path, const char *place);
+void settings_add_hint_key(mqd_settings *settings, const char *kid, const char *path, const char *place);
 /* Is something wanted of the pools, and no proxy? */
 bool settings_only_report(const mqd_settings *settings);
 void settings_add_quota(mqd_settings *settings, const masque_quota *quota, const char *place);

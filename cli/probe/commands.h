@@ -14,6 +14,10 @@ probe_exit command_token(int argc, char **argv);
 /* Their lines of --help. */
 void command_token_print(void);
 
+/* So has `hint`. */
+probe_exit command_hint(int argc, char **argv);
+void command_hint_print(void);
+
 /* `trace-origin` has, too. It serves until a signal ends the process. */
 probe_exit command_trace(int argc, char **argv);
 void command_trace_print(void);

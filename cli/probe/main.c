@@ -28,11 +28,13 @@ static int print_help(void) {
         printf("  masqueproxy %s %-12s %s\n", ROWS[i].name, ROWS[i].argument, ROWS[i].help);
     }
     command_token_print();
+    puts("  masqueproxy hint keygen|sign|verify  vouch for a client's place: keys, hints, and a look at one");
     puts("  masqueproxy trace-origin  serve https://…/cdn-cgi/trace, which shows from which address and place clients "
          "leave");
     puts("");
     options_print();
     token_options_print();
+    command_hint_print();
     command_trace_print();
     puts("\nExit codes: 0 done, 2 usage, 3 proxy not reached, 4 refused by it, 5 target failed, 6 timeout.");
     return EXIT_OK;
@@ -53,6 +55,9 @@ int main(int argc, char **argv) {
     if (strcmp(name, "token") == 0) {
         return (int)command_token(argc - 1, argv + 1);
     }
+    if (strcmp(name, "hint") == 0) {
+        return (int)command_hint(argc - 1, argv + 1);
+    }
     if (strcmp(name, "trace-origin") == 0) {
         return (int)command_trace(argc - 1, argv + 1);
     }
@@ -69,7 +74,7 @@ int main(int argc, char **argv) {
         options_free(&options);
         return (int)result;
     }
-    fprintf(stderr, "masqueproxy: %s%.40s%s; expected get, udp, token or trace-origin, see masqueproxy --help\n",
+    fprintf(stderr, "masqueproxy: %s%.40s%s; expected get, udp, token, hint or trace-origin, see masqueproxy --help\n",
             name[0] ? "“" : "there is no subcommand", name, name[0] ? "” is no subcommand" : "");
     return EXIT_USAGE;
 }

@@ -1,6 +1,6 @@
 /*
- * tests/bench/geo.c: what an egress decision costs, with few pools and with many, and how long a large geofeed takes to
- * load.
+ * tests/bench/geo.c: what an egress decision costs, with few pools and with many, how long a large geofeed takes to
+ * load, and what a signed hint costs, with the reading of its key from PEM.
  *
  *   bench_geo [DECISIONS [PREFIXES]]
  *
@@ -144,6 +144,40 @@ static double decide(const masque_pools *pools, size_t decisions, size_t places,
     return median(times);
 }
 
+/* openssl ecparam -genkey -name prime256v1 */
+static const char SECRET[] = "-----BEGIN EC PRIVATE KEY-----\n"
+                             "MHcCAQEEIGN3t6AJIckMKECGnZWL58Nd+BwID90SY/7swl1yV3JzoAoGCCqGSM49\n"
+                             "AwEHoUQDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEex/E+/Nw3oZxzT3vgh1/SB2A/\n"
+                             "vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
+                             "-----END EC PRIVATE KEY-----\n";
+static const char PUBLIC[] = "-----BEGIN PUBLIC KEY-----\n"
+                             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEe\n"
+                             "x/E+/Nw3oZxzT3vgh1/SB2A/vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
+                             "-----END PUBLIC KEY-----\n";
+
+static void measure_hints(size_t times) {
+    const masque_runtime runtime = {.random = NULL};
+    const masque_hint hint = {.place = {.geohash = "xn76c", .country = "JP"},
+                              .expires = 1900000000,
+                              .audience = "b.example.net",
+                              .kid = "a1"};
+    char text[MASQUE_HINT_MAX];
+    double costs[2][REPEATS];
+    for (size_t r = 0; r < REPEATS; r++) {
+        double start = cpu_us();
+        for (size_t i = 0; i < times; i++) {
+            need(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text) == 0, "a hint can't be signed");
+        }
+        costs[0][r] = (cpu_us() - start) / (double)times;
+        start = cpu_us();
+        for (size_t i = 0; i < times; i++) {
+            need(masque_hint_verify(&runtime, text, strlen(text), PUBLIC, strlen(PUBLIC)) == 0, "a good hint is none");
+        }
+        costs[1][r] = (cpu_us() - start) / (double)times;
+    }
+    printf("a hint is signed in %.0f us, verified in %.0f us\n", median(costs[0]), median(costs[1]));
+}
+
 int main(int count, char **arguments) {
     size_t decisions = count > 1 ? strtoul(arguments[1], NULL, 10) : 200000;
     size_t prefixes = count > 2 ? strtoul(arguments[2], NULL, 10) : 1000000;
@@ -171,5 +205,6 @@ int main(int count, char **arguments) {
            (double)peak / 1e6, (double)live / 1e6);
     masque_pools_release(pools);
     free(text);
+    measure_hints(decisions / 200);
     return 0;
 }

@@ -4,6 +4,7 @@ same text from --test-config and from a start.
 import os
 import re
 import shutil
+import subprocess
 
 from harness import mmdb, targets
 from harness.client_ca import ClientCa
@@ -300,6 +301,10 @@ def make_manual_files(t):
     shutil.copy(ca.ca, t.folder / "ca.crt")
     t.write("users.htpasswd", f"alice:{HASH}\n")
     shutil.copy(t.pki.private_key, t.folder / "link.key")
+    hint = os.path.join(os.path.dirname(t.program), "masqueproxy")
+    done = subprocess.run([hint, "hint", "keygen", "--out", str(t.folder / "location.key")], capture_output=True,
+                          text=True, check=True, timeout=30)
+    t.write("location.pub", done.stdout)
     t.write("egress.csv", "127.0.0.1,JP,,Tokyo\n")
     t.write("cities.csv", "JP,,Tokyo,xn76c\n")
     (t.folder / "city.mmdb").write_bytes(mmdb.database({"127.0.0.0/8": mmdb.place("JP")}))

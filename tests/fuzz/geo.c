@@ -1,8 +1,8 @@
 /*
- * tests/fuzz/geo.c: what clients send of their places, and what operators' files say of ours. The first byte says
- * which: a geofeed, a table of cities before one, or a place; the second, for whom then is chosen.
+ * tests/fuzz/geo.c: what clients send of their places, signed or not, and what operators' files say of ours. The first
+ * byte says which: a geofeed, a table of cities before one, or a place; the second, for whom then is chosen.
  */
-#include <masqueproxy/geo.h>
+#include <masqueproxy/hint.h>
 #include <string.h>
 
 #include "fuzz.h"
@@ -13,12 +13,14 @@ static void fill(void *context, uint8_t *buffer, size_t size) {
 }
 
 static void check_place(const char *text, size_t length) {
-    masque_place place;
+    masque_hint hint;
     masque_geo_cell cell;
     char again[MASQUE_GEOHASH_MAX + 1];
-    if (!masque_place_parse(&place, text, length)) {
+    if (!masque_hint_read(&hint, text, length)) {
         return;
     }
+    const masque_place place = hint.place;
+    FUZZ_REQUIRE(memchr(hint.audience, 0, sizeof hint.audience) && memchr(hint.kid, 0, sizeof hint.kid));
     size_t digits = strlen(place.geohash);
     FUZZ_REQUIRE(strlen(place.country) == 2 && digits >= 1 && digits <= MASQUE_GEOHASH_MAX);
     FUZZ_REQUIRE(masque_geohash_decode(place.geohash, digits, &cell));

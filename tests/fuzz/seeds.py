@@ -218,7 +218,10 @@ FEED = (b"192.0.2.0/27,JP,JP-13,Tokyo,,xn76c\n2001:db8::/64,DE,,Berlin,\n198.51.
 CITIES = b"de,,berlin,u33dc\nUS,,New York,40.71,-74.0\n"
 GEO = [kind + whom + text for whom in (b"\x04", b"\x4e", b"\x80") for kind, text in
        ((b"f", FEED), (b"c", CITIES + b"\0\n" + FEED), (b"f", FEED + b"192.0.2.0/28,JP\nnothing\n"))]
-GEO += [b"p\0" + place for place in (b"xn76c-JP", b"u4pruydqqvj-GB", b"0-AA", b"xn76a-JP", b"xn76c-jp", b"-JP")]
+GEO += [b"p\0" + place for place in (b"xn76c-JP", b"u4pruydqqvj-GB", b"0-AA", b"xn76a-JP", b"xn76c-jp", b"-JP", b'"xn76c-JP"',
+                                     b'"xn76c-JP";exp=1767225600;aud="b.example.net";kid="a1";sig=:QGhpa/IHK7eTxmwuF5+qEq'
+                                     b'0akWtAMcAK9bPQshfAltKg1HZvzjymK+QVL6t7pDiZZnJLmfi2uNOU7tEJYZphmA==:',
+                                     b'"xn76c-JP";x="a;b\\"";y;exp=-5')]
 DATABASES = [mmdb.database({"192.0.2.0/24": mmdb.place("JP", 35.68, 139.69), "2001:db8::/32": mmdb.place("DE")}),
              mmdb.database({"127.0.0.0/8": {"registered_country": {"iso_code": "FR"}, "location": {"latitude": 99.0,
                                                                                              "longitude": 2.0}}}),
