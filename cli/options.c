@@ -86,6 +86,13 @@ static bool take_pools(mqd_settings *settings, const char *value, mqd_message *m
     return true;
 }
 
+static bool take_lenient(mqd_settings *settings, const char *value, mqd_message *message) {
+    (void)value;
+    (void)message;
+    settings->geo.lenient = true;
+    return true;
+}
+
 static bool take_explain(mqd_settings *settings, const char *value, mqd_message *message) {
     (void)message;
     settings_set_text(&settings->explain, value);
@@ -129,6 +136,7 @@ static const option_row ROWS[] = {
     {"allow-target", "RULE", "allow targets that are not public, e.g. 127.0.0.0/8; may be repeated", take_allow},
     {"workers", "N", "threads, each with its own loop; default: processors", take_workers},
     {"pools", "FILE", "a geofeed of our addresses: clients leave from where they are; may be repeated", take_pools},
+    {"lenient", NULL, "pass over their lines that can't be used", take_lenient},
     {"explain-egress", "PLACE", "print where a client of xn76c-JP, or one of \"\", leaves and why", take_explain},
     {"target", "v4|v6", "with it: for targets of that family alone", take_target},
     {"check-pools", NULL, "print what is wrong with the pools on this machine", take_check_pools},

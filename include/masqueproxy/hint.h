@@ -51,7 +51,7 @@ MASQUE_EXTERN int masque_hint_verify(const masque_runtime *runtime, const char *
 
 typedef enum masque_hint_need {
     MASQUE_HINTS_OPTIONAL, /* unsigned hints count, too; a wrong signature makes a hint absent */
-    MASQUE_HINTS_NEEDED,   /* unsigned ones are absent, too */
+    MASQUE_HINTS_NEEDED,   /* unsigned ones are absent, too, but for those of servers known by their certificates */
     MASQUE_HINTS_ENFORCED  /* what would be absent gets 403 */
 } masque_hint_need;
 
@@ -64,7 +64,7 @@ typedef struct masque_hints {
     void *context;
 } masque_hints;
 
-/* Signed hints are looked at, after the request is allowed; a connection's last one is remembered, for a look costs 60
+/* Signed hints are looked at, after the request is allowed; a connection's last one is remembered, for a look costs 90
    µs. MASQUE_ERR_INVALID: no audience, or a number out of range; MASQUE_ERR_STATE: sealed. */
 MASQUE_EXTERN int masque_config_set_hints(masque_config *config, const masque_hints *hints);
 /* One more key: its public half in PEM, of P-256, and the kid that hints name it by; several are for rotation.

@@ -43,6 +43,15 @@ bool mq_egress_wants_signature(const mq_tunnel *tunnel, bool is_signed) {
     return hints->audience[0] && (is_signed || hints->options.need != MASQUE_HINTS_OPTIONAL);
 }
 
+/* A server that is known by its certificate needs to sign nothing: the connection vouches for it. What it signs all the
+   same is looked at. */
+static bool is_of_server(const mq_tunnel *tunnel) {
+    const mq_opening *opening = tunnel->opening;
+    masque_hint hint;
+    return opening->auth_method && strcmp(opening->auth_method, MQ_METHOD_CERTIFICATE) == 0 &&
+           masque_hint_read(&hint, opening->hint, strlen(opening->hint)) && !hint.is_signed;
+}
+
 /* The last one that was believed on this connection is believed again, without a look at its signature. */
 static bool is_believed(mq_tunnel *tunnel) {
     const mq_hints *hints = &geo_of(tunnel)->hints;
@@ -71,7 +80,7 @@ static bool is_believed(mq_tunnel *tunnel) {
 mq_refusal mq_egress_locate(mq_tunnel *tunnel) {
     const mq_geo *geo = geo_of(tunnel);
     masque_place *place = &tunnel->opening->place;
-    if (tunnel->opening->hint && !is_believed(tunnel)) {
+    if (tunnel->opening->hint && !is_of_server(tunnel) && !is_believed(tunnel)) {
         *place = (masque_place){.country = ""};
         tunnel->conn->engine->stats.hints_refused++;
         if (geo->hints.options.need == MASQUE_HINTS_ENFORCED) {

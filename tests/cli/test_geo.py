@@ -126,6 +126,8 @@ def test_bad_files(t):
     for geo, part in rows:
         done = t.run("--config", t.write_settings(t.settings(geo=geo)), "--test-config")
         check(done.returncode == 1 and part in done.stderr, f"{geo}: no “{part}” in {done.stderr!r}")
+    same(t.run("--pools", feed, "--publish-geofeed").returncode, 1, "without --lenient")
+    same(t.run("--pools", feed, "--lenient", "--publish-geofeed").stdout.count("127.1.0.0/28"), 1, "with --lenient")
     proxy = t.proxy(geo={"pools": [feed], "lenient": "true"})
     check(f"{feed}:2: no length of a prefix" in proxy.log() and "passed over" in proxy.log(), proxy.log())
 

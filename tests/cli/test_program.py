@@ -15,7 +15,8 @@ from harness.proxy import Proxy
 from harness.tls import TlsStream
 
 FLAGS = ("config", "quickstart", "listen", "certificate", "private-key", "preshared-key-file", "allow-target",
-         "workers", "pools", "explain-egress", "target", "check-pools", "publish-geofeed", "test-config", "log-level", "version", "help")
+         "workers", "pools", "lenient", "explain-egress", "target", "check-pools", "publish-geofeed", "test-config",
+         "log-level", "version", "help")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 TEXT_LINE = re.compile(
     rf'^{TIME} (error|warning|info|debug) [a-z-]+( worker=\d+)?( conn=[0-9a-f]+)?( tunnel=[0-9a-f]+)?( status=\d{{3}})?'

@@ -2,6 +2,8 @@
  * sim_hints.c: signed hints of a client's place (masqueproxy/hint.h), over every version of HTTP: what is believed,
  * what counts as absent or gets 403, and that a connection's hint is looked at once.
  */
+#include <stdlib.h>
+
 #include "harness/suite.h"
 #include "harness/versions.h"
 
@@ -42,6 +44,14 @@ static masque_unix_time read_clock(void *context) {
     return sim.now;
 }
 
+static void trust_clients(masque_config *config) {
+    size_t length, wrong;
+    char *ca = sim_read_file(SIM_DATA "/sim_client_ca.pem", &length);
+    const masque_client_certificates certificates = {.ca_pem = ca, .ca_length = length};
+    assert_int_equal(masque_config_set_client_certificates(config, &certificates, &wrong), 0);
+    free(ca);
+}
+
 static void configure(sim_world *w, masque_config *config) {
     static const char feed[] = "198.51.100.1,JP\n198.51.100.2,DE\n198.51.100.9\n";
     const masque_runtime runtime = {.random = NULL};
@@ -59,6 +69,9 @@ static void configure(sim_world *w, masque_config *config) {
     if (!sim.without_keys) {
         SIM_CHECK(w, masque_config_add_hint_key(config, "a1", PUBLIC, strlen(PUBLIC)) == 0, "key");
         SIM_CHECK(w, masque_config_add_hint_key(config, "a1", PUBLIC, strlen(PUBLIC)) == MASQUE_ERR_INVALID, "again");
+    }
+    if (w->setup.user) {
+        trust_clients(config);
     }
 }
 
@@ -152,6 +165,25 @@ static void test_unsigned(void **state) {
     }
 }
 
+/* A first hop signs nothing, for it is known; what is signed has to be right all the same. */
+static void test_of_servers(void **state) {
+    (void)state;
+    for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
+        const row *r = &ROWS[i];
+        memset(&sim, 0, sizeof sim);
+        sim.need = MASQUE_HINTS_ENFORCED;
+        sim.now = BEGIN;
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 10, .configure = configure, .user = &sim});
+        w->on_event = on_event;
+        const sim_client server = {.alpn = r->alpn, .engine = strcmp(r->alpn, "h3") != 0, .identified = true};
+        sim_tun *t = ask(sim_connect(w, &server), r, "xn76c-JP");
+        SIM_CHECK(w, sim_tun_is_open(t) && sim.last == 1, "%s: %u, from .%u", r->name, t->status, sim.last);
+        t = ask(sim_connect(w, &server), r, sign("other.example", "a1", BEGIN + 300));
+        SIM_CHECK(w, t->status == 403, "%s: a wrong signature: %u", r->name, t->status);
+        sim_world_close(w);
+    }
+}
+
 static void renew(sim_world *w) {
     masque_config *config = sim_config_new(w, NULL, true);
     configure(w, config);
@@ -198,6 +230,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_believed),
         cmocka_unit_test(test_unsigned),
+        cmocka_unit_test(test_of_servers),
         cmocka_unit_test(test_looked_at_once),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
