@@ -11,6 +11,7 @@
 
 #include "certificates.h"
 #include "files.h"
+#include "geo/feeds.h"
 #include "random.h"
 #include "socket.h"
 #include "trace_origin.h"
@@ -124,6 +125,7 @@ bool quickstart_prepare(mqd_settings *settings, mqd_message *message) {
 
 typedef struct started_origin {
     trace_origin *origin;
+    masque_pools *pools; /* for loc=; NULL without --pools */
     int fd;
     uv_thread_t thread; /* as long as the process */
 } started_origin;
@@ -139,10 +141,16 @@ bool quickstart_start_origin(const mqd_settings *settings, mqd_message *message)
     if (!parse_endpoint(ORIGIN_ADDRESS, &address, message)) {
         return false;
     }
+    if (settings->geo.pool_count > 0) {
+        started.pools = feeds_read(&settings->geo, settings->geo.pools, settings->geo.pool_count, NULL, message);
+        if (!started.pools) {
+            return false;
+        }
+    }
     started.fd = socket_listen(&address, false, message);
-    started.origin = started.fd >= 0
-                         ? trace_origin_new(settings->certificate.path, settings->private_key.path, NULL, message)
-                         : NULL;
+    started.origin = started.fd >= 0 ? trace_origin_new(settings->certificate.path, settings->private_key.path,
+                                                        started.pools, message)
+                                     : NULL;
     if (started.origin && uv_thread_create(&started.thread, run_origin, &started) != 0) {
         say(message, "no thread for the quick start's origin");
         return false;

@@ -55,6 +55,18 @@ def test_printed_command(t):
     check("\n< HTTP/1.1 200" in done.stderr, "no CONNECT answer")
 
 
+def test_pools(t):
+    """The documentation's third step: the origin shows the address and the place of who says where it is."""
+    feed = t.write("egress.csv", "127.1.0.0/28,JP,,Tokyo,,xn76c\n127.1.2.1,DE\n")
+    proxy = start(t, t.folder / "state", "--pools", feed)
+    command = commands(proxy.out.text())[0]
+    for place, country, network in (("xn76c-JP", "JP", "127.1.0."), ("u33d-DE", "DE", "127.1.2.1")):
+        done = shell(t, command.replace("curl -v", f"curl -v --proxy-header 'sec-ch-geohash: {place}'"))
+        fields = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        same((fields.get("loc"), fields.get("ip", "").startswith(network)), (country, True), f"{place}: {fields}")
+    stop(proxy)
+
+
 def test_only_its_own_origin(t):
     """The command with another port of this machine: 403."""
     other = targets.Target(t)
