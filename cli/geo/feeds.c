@@ -47,7 +47,7 @@ static void on_problem(void *context, const masque_geo_problem *problem) {
 
 /* The first problem is the message, if there is one. */
 static bool finish(const reading *r, int error, const char *place) {
-    if (error && r->problems == 0) {
+    if (error && (r->lenient || r->problems == 0)) {
         say(r->message, "%.250s: %s", place, masque_error_text(error));
     }
     return error == 0;

@@ -78,36 +78,113 @@ static int copy_of(const char *bytes, size_t length) {
     return fd;
 }
 
-/* The number behind KEY, in METADATA; 0: there is none. */
-static uint64_t number_of(const char *metadata, size_t length, const char *key) {
-    const size_t key_length = strlen(key);
-    const uint8_t *at = memmem(metadata, length, key, key_length);
-    uint64_t number = 0;
-    if (!at) {
-        return 0;
+/* --- its metadata (MaxMind DB file format 2.0) ------------------------------------------------------------ */
+
+typedef struct metadata {
+    const uint8_t *at, *end;
+} metadata;
+
+enum {
+    MMDB_POINTER = 1,
+    MMDB_STRING = 2,
+    MMDB_UINT16 = 5,
+    MMDB_UINT32 = 6,
+    MMDB_MAP = 7,
+    MMDB_ARRAY = 11,
+    MMDB_TRUTH = 14
+};
+
+/* A control byte, with what belongs to it. False: cut off, or a pointer. */
+static bool take_control(metadata *m, unsigned *type, size_t *size) {
+    if (m->at == m->end) {
+        return false;
     }
-    at += key_length;
-    const uint8_t *end = (const uint8_t *)metadata + length;
-    const size_t size = at < end ? *at & 7u : 0; /* behind three bits of the type */
-    for (size_t i = 1; i <= size && at + i < end; i++) {
-        number = number << 8 | at[i];
+    unsigned control = *m->at++;
+    *type = control >> 5;
+    *size = control & 31;
+    if (*type == 0 && m->at < m->end) {
+        *type = 7u + *m->at++;
     }
-    return number;
+    size_t more = *size > 28 ? *size - 28 : 0, number = 0;
+    if (more > (size_t)(m->end - m->at) || *type == 0 || *type == MMDB_POINTER) {
+        return false;
+    }
+    for (size_t i = 0; i < more; i++) {
+        number = number << 8 | *m->at++;
+    }
+    static const size_t begin[4] = {0, 29, 285, 65821};
+    *size = more ? begin[more] + number : *size;
+    return true;
+}
+
+/* Nothing of it is needed. Values inside of a value are counted, not entered: no depth is too much. */
+static bool pass_value(metadata *m) {
+    size_t left = 1;
+    for (; left > 0; left--) {
+        unsigned type;
+        size_t size;
+        if (!take_control(m, &type, &size) || size > (size_t)(m->end - m->at)) {
+            return false;
+        }
+        if (type == MMDB_MAP || type == MMDB_ARRAY) {
+            left += type == MMDB_MAP ? 2 * size : size;
+        } else if (type != MMDB_TRUTH) {
+            m->at += size;
+        }
+    }
+    return true;
+}
+
+/* A number of TYPE. */
+static bool take_number(metadata *m, unsigned wanted, uint64_t *number) {
+    unsigned type;
+    size_t size;
+    if (!take_control(m, &type, &size) || type != wanted || size > 4 || size > (size_t)(m->end - m->at)) {
+        return false;
+    }
+    *number = 0;
+    for (size_t i = 0; i < size; i++) {
+        *number = *number << 8 | *m->at++;
+    }
+    return true;
+}
+
+static bool read_metadata(metadata *m, uint64_t *nodes, uint64_t *bits) {
+    unsigned type;
+    size_t count, length;
+    if (!take_control(m, &type, &count) || type != MMDB_MAP) {
+        return false;
+    }
+    for (; count > 0; count--) {
+        if (!take_control(m, &type, &length) || type != MMDB_STRING || length > (size_t)(m->end - m->at)) {
+            return false;
+        }
+        const uint8_t *key = m->at;
+        m->at += length;
+        bool is_nodes = length == 10 && memcmp(key, "node_count", 10) == 0;
+        bool is_bits = length == 11 && memcmp(key, "record_size", 11) == 0;
+        if (!(is_nodes  ? take_number(m, MMDB_UINT32, nodes)
+              : is_bits ? take_number(m, MMDB_UINT16, bits)
+                        : pass_value(m))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* libmaxminddb 1.7 multiplies in 32 bits: a tree of more than 4 GiB seems to fit into any file, and is read far behind
    it. So the metadata's numbers are looked at before it. */
 static bool has_whole_tree(const char *bytes, size_t length) {
     static const char mark[] = "\xab\xcd\xefMaxMind.com";
-    const char *metadata = NULL, *next = bytes;
+    const char *last = NULL, *next = bytes;
     while ((next = memmem(next, length - (size_t)(next - bytes), mark, sizeof mark - 1))) {
         next += sizeof mark - 1;
-        metadata = next; /* the last one counts */
+        last = next;
     }
-    size_t rest = metadata ? length - (size_t)(metadata - bytes) : 0;
-    uint64_t nodes = rest ? number_of(metadata, rest, "\x4anode_count") : 0;
-    uint64_t bits = rest ? number_of(metadata, rest, "\x4brecord_size") : 0;
-    return nodes > 0 && nodes <= UINT32_MAX && bits > 0 && bits <= 32 && nodes * bits / 4 + 16 <= length;
+    metadata m = {.at = (const uint8_t *)last, .end = (const uint8_t *)bytes + length};
+    uint64_t nodes = 0, bits = 0;
+    return last && read_metadata(&m, &nodes, &bits) && nodes > 0 && bits > 0 && bits <= 32 &&
+           nodes * bits / 4 + 16 <= length;
 }
 
 bool locations_read_database(const char *bytes, size_t length, masque_locator *locator, mqd_message *message) {

@@ -66,6 +66,9 @@ static bool run_keygen(const hint_options *options, mqd_message *message) {
     if (fd >= 0) {
         close(fd);
     }
+    if (fd >= 0 && !done) {
+        unlink(options->out); /* half a key */
+    }
     explicit_bzero(&pair, sizeof pair);
     return done;
 }

@@ -71,6 +71,9 @@ static masque_pools *read_geofeed(const char *path, mqd_message *message) {
     size_t length;
     char *text = read_large_file(path, &length, message);
     masque_pools *pools = text ? masque_pools_new(&runtime) : NULL;
+    if (text && !pools) {
+        say(message, "out of memory");
+    }
     int error = pools ? masque_pools_add_geofeed(pools, text, length, &reader) : 0;
     error = error || !pools ? error : masque_pools_seal(pools, &reader);
     free(text);

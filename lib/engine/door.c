@@ -340,7 +340,7 @@ static mq_refusal check_place(mq_tunnel *tunnel, const mq_request *request) {
         return MQ_REFUSAL_BAD_GEOHASH;
     }
     opening->place = said.place;
-    if (text->bytes && mq_egress_wants_signature(tunnel, said.is_signed)) {
+    if (said.is_signed) { /* by whom is looked at once the request is allowed */
         opening->hint = mq_copy_text(mq_engine_allocator(engine), text->bytes, text->length);
         return opening->hint ? MQ_REFUSAL_NONE : MQ_REFUSAL_INTERNAL;
     }

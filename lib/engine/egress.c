@@ -38,18 +38,10 @@ static bool is_resting(masque_engine *engine, const masque_address *address) {
 
 /* --- choices ---------------------------------------------------------------------------------- */
 
-bool mq_egress_wants_signature(const mq_tunnel *tunnel, bool is_signed) {
-    const mq_hints *hints = &geo_of(tunnel)->hints;
-    return hints->audience[0] && (is_signed || hints->options.need != MASQUE_HINTS_OPTIONAL);
-}
-
-/* A server that is known by its certificate needs to sign nothing: the connection vouches for it. What it signs all the
-   same is looked at. */
+/* A server that is known by its certificate needs to sign nothing: the connection vouches for it. */
 static bool is_of_server(const mq_tunnel *tunnel) {
-    const mq_opening *opening = tunnel->opening;
-    masque_hint hint;
-    return opening->auth_method && strcmp(opening->auth_method, MQ_METHOD_CERTIFICATE) == 0 &&
-           masque_hint_read(&hint, opening->hint, strlen(opening->hint)) && !hint.is_signed;
+    const char *method = tunnel->opening->auth_method;
+    return method && strcmp(method, MQ_METHOD_CERTIFICATE) == 0;
 }
 
 /* The last one that was believed on this connection is believed again, without a look at its signature. */
@@ -77,10 +69,23 @@ static bool is_believed(mq_tunnel *tunnel) {
     return true;
 }
 
+/* By the configuration of now: a reload may have come since the request. */
+static bool is_vouched_for(mq_tunnel *tunnel) {
+    const mq_opening *opening = tunnel->opening;
+    const mq_hints *hints = &geo_of(tunnel)->hints;
+    if (!opening->place.country[0] || !hints->audience[0]) {
+        return true; /* nothing was said, or nobody is asked to vouch */
+    }
+    if (opening->hint) {
+        return is_believed(tunnel);
+    }
+    return hints->options.need == MASQUE_HINTS_OPTIONAL || is_of_server(tunnel);
+}
+
 mq_refusal mq_egress_locate(mq_tunnel *tunnel) {
     const mq_geo *geo = geo_of(tunnel);
     masque_place *place = &tunnel->opening->place;
-    if (tunnel->opening->hint && !is_of_server(tunnel) && !is_believed(tunnel)) {
+    if (!is_vouched_for(tunnel)) {
         *place = (masque_place){.country = ""};
         tunnel->conn->engine->stats.hints_refused++;
         if (geo->hints.options.need == MASQUE_HINTS_ENFORCED) {
@@ -104,11 +109,23 @@ static uint64_t key_of(const mq_tunnel *tunnel) {
     return key ^ key >> 27;
 }
 
+static masque_place registered(const masque_pool_prefix *prefix) {
+    masque_place place = {.country = ""};
+    memcpy(place.country, prefix->country, sizeof place.country);
+    memcpy(place.geohash, prefix->geohash, strlen(prefix->geohash));
+    return place;
+}
+
+/* As long as the address is ours, and where it was. */
 static bool is_kept(const mq_tunnel *tunnel, const mq_egress_kept *kept) {
-    masque_pool_prefix unused;
-    return kept->source.family != MASQUE_FAMILY_NONE &&
-           memcmp(&kept->place, &tunnel->opening->place, sizeof kept->place) == 0 &&
-           masque_pools_find(geo_of(tunnel)->pools, &kept->source, &unused);
+    masque_pool_prefix prefix;
+    if (kept->source.family == MASQUE_FAMILY_NONE ||
+        memcmp(&kept->place, &tunnel->opening->place, sizeof kept->place) != 0 ||
+        !masque_pools_find(geo_of(tunnel)->pools, &kept->source, &prefix)) {
+        return false;
+    }
+    const masque_place now = registered(&prefix);
+    return memcmp(&kept->registered, &now, sizeof now) == 0;
 }
 
 bool mq_egress_choose(mq_tunnel *tunnel, masque_family family, masque_address *source) {
@@ -120,6 +137,7 @@ bool mq_egress_choose(mq_tunnel *tunnel, masque_family family, masque_address *s
     }
     if (is_kept(tunnel, kept) && !is_resting(tunnel->conn->engine, &kept->source)) {
         *source = kept->source;
+        tunnel->opening->egress_level[family == MASQUE_IPV6] = kept->level;
         return true;
     }
     for (unsigned attempt = 0; attempt < MASQUE_GEO_ATTEMPTS; attempt++) {
@@ -129,7 +147,13 @@ bool mq_egress_choose(mq_tunnel *tunnel, masque_family family, masque_address *s
             return false;
         }
         if (!is_resting(tunnel->conn->engine, &choice.source)) {
-            *kept = (mq_egress_kept){.place = tunnel->opening->place, .source = choice.source, .level = choice.level};
+            masque_pool_prefix prefix = {.geohash = ""};
+            (void)masque_pools_at(geo->pools, choice.prefix, &prefix);
+            *kept = (mq_egress_kept){.place = tunnel->opening->place,
+                                     .source = choice.source,
+                                     .registered = registered(&prefix),
+                                     .level = choice.level};
+            tunnel->opening->egress_level[family == MASQUE_IPV6] = choice.level;
             *source = choice.source;
             return true;
         }
@@ -156,7 +180,7 @@ void mq_egress_count(mq_tunnel *tunnel, const masque_address *source) {
     if (source->family == MASQUE_FAMILY_NONE) {
         return;
     }
-    masque_geo_level level = tunnel->conn->egress[source->family == MASQUE_IPV6].level;
+    masque_geo_level level = tunnel->opening->egress_level[source->family == MASQUE_IPV6];
     stats->egress_city += level == MASQUE_GEO_CITY;
     stats->egress_country += level == MASQUE_GEO_COUNTRY;
     stats->egress_default += level == MASQUE_GEO_DEFAULT;

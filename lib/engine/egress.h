@@ -26,7 +26,8 @@ typedef struct mq_geo {
  */
 typedef struct mq_egress_kept {
     masque_place place;
-    masque_address source; /* family NONE: nothing is kept */
+    masque_address source;   /* family NONE: nothing is kept */
+    masque_place registered; /* where that is */
     masque_geo_level level;
 } mq_egress_kept;
 
@@ -47,8 +48,6 @@ typedef struct mq_egress_resting {
 /* TUNNEL's request is allowed: where its client is, by what it said, or by the host, is cut to what is kept. NONE, or
    what the request is refused with: a hint that isn't believed. */
 mq_refusal mq_egress_locate(struct mq_tunnel *tunnel);
-/* Is a hint that IS_SIGNED, or not, to be looked at when the request is allowed? */
-bool mq_egress_wants_signature(const struct mq_tunnel *tunnel, bool is_signed);
 /* The address for a target of FAMILY. False: there is none, or none can be used now. *SOURCE has family NONE where the
    system is to choose. */
 bool mq_egress_choose(struct mq_tunnel *tunnel, masque_family family, masque_address *source);

@@ -179,8 +179,9 @@ typedef struct mq_opening {
     bool verdict_awaited;    /* it said PENDING ... */
     uint32_t asked_of;       /* ... in the engine's setup of that number */
     masque_identity identity;
-    masque_place place; /* where the client is */
-    char *hint;         /* the field's value where it is signed, or has to be; NULL: it is not */
+    masque_place place;               /* where the client is */
+    masque_geo_level egress_level[2]; /* of the latest choice, for IPv4 and IPv6 */
+    char *hint;                       /* the field's value where it is signed; else NULL */
     unsigned source_failures;
     mq_dial dial;
     bool dial_ready; /* `dial` is initialised */

@@ -57,7 +57,7 @@ static bool is_in_time(const mq_hints *hints, const masque_hint *hint) {
 
 bool mq_hints_believe(const mq_hints *hints, const char *text, size_t length, masque_hint *hint) {
     mq_hint_signature signature;
-    if (!mq_hint_read(hint, &signature, text, length) || !hint->is_signed ||
+    if (!hints->audience[0] || !mq_hint_read(hint, &signature, text, length) || !hint->is_signed ||
         strcmp(hint->audience, hints->audience) != 0 || !is_in_time(hints, hint)) {
         return false;
     }

@@ -274,6 +274,7 @@ static void test_reload(void **state) {
     orders told = {.feed = "198.51.100.1,JP,,,,xn76\n"};
     const orders more = {.feed = "198.51.100.1,JP,,,,xn76\n198.51.100.9,JP,,,,xn76\n198.51.100.10,JP,,,,xn76\n"
                                  "198.51.100.11,JP,,,,xn76\n198.51.100.12,JP,,,,xn76\n198.51.100.13,JP,,,,xn76\n"};
+    const orders moved = {.feed = "198.51.100.1,US,,,,9q8y\n198.51.100.6,JP,,,,xn76\n"};
     const orders other = {.feed = "198.51.100.7,JP,,,,xn76\n"};
     (void)state;
     for (size_t i = 0; i < SIM_COUNT(ROWS); i++) {
@@ -286,6 +287,9 @@ static void test_reload(void **state) {
         use(w, &more);
         ask(c, &ROWS[i], "xn76c-JP");
         SIM_CHECK(w, last_source() == 1, "%s: from .%u", ROWS[i].name, last_source());
+        use(w, &moved);
+        ask(c, &ROWS[i], "xn76c-JP");
+        SIM_CHECK(w, last_source() == 6, "%s: from .%u, which is elsewhere", ROWS[i].name, last_source());
         use(w, &other);
         ask(c, &ROWS[i], "xn76c-JP");
         SIM_CHECK(w, last_source() == 7, "%s: from .%u, which is gone", ROWS[i].name, last_source());

@@ -26,6 +26,8 @@ static const char PUBLIC[] = "-----BEGIN PUBLIC KEY-----\n"
 static struct {
     masque_hint_need need;
     bool without_keys;
+    bool without_hints;
+    bool late; /* verdicts come later */
     masque_unix_time now;
     unsigned last; /* byte of the latest dial's source */
     unsigned dials;
@@ -52,6 +54,12 @@ static void trust_clients(masque_config *config) {
     free(ca);
 }
 
+static masque_verdict wait(void *context, const masque_auth_request *request) {
+    (void)context;
+    (void)request;
+    return MASQUE_AUTH_PENDING;
+}
+
 static void configure(sim_world *w, masque_config *config) {
     static const char feed[] = "198.51.100.1,JP\n198.51.100.2,DE\n198.51.100.9\n";
     const masque_runtime runtime = {.random = NULL};
@@ -61,6 +69,11 @@ static void configure(sim_world *w, masque_config *config) {
     SIM_CHECK(w, masque_pools_seal(pools, NULL) == 0, "seal");
     SIM_CHECK(w, masque_config_set_geo(config, &geo, pools, NULL) == 0, "geo");
     masque_pools_release(pools);
+    const masque_auth_method method = {.name = "late", .check = wait};
+    SIM_CHECK(w, !sim.late || masque_config_add_auth_method(config, &method) == 0, "method");
+    if (sim.without_hints) {
+        return;
+    }
     masque_hints hints = {.need = sim.need, .clock = read_clock};
     SIM_CHECK(w, masque_config_set_hints(config, &hints) == MASQUE_ERR_INVALID, "no audience");
     hints.audience = AUDIENCE;
@@ -226,12 +239,46 @@ static void test_looked_at_once(void **state) {
     }
 }
 
+/* While a verdict is awaited the configuration changes: the new one counts. */
+static void test_reload_before_verdict(void **state) {
+    static const struct {
+        bool from, to;  /* hints are asked for */
+        bool is_signed; /* by anybody, for nobody */
+        unsigned source;
+    } rows[] = {{true, false, true, 1}, {false, true, true, 9}, {false, true, false, 9}};
+    static const char nobodys[] =
+        "\"xn76c-JP\";exp=9999999999;kid=\"a\";sig=:QGhpa/IHK7eTxmwuF5+qEq0akWtAMcAK9bPQshfAlt"
+        "Kg1HZvzjymK+QVL6t7pDiZZnJLmfi2uNOU7tEJYZphmA==:";
+    (void)state;
+    for (size_t i = 0; i < SIM_COUNT(ROWS) * SIM_COUNT(rows); i++) {
+        const row *r = &ROWS[i % SIM_COUNT(ROWS)];
+        size_t n = i / SIM_COUNT(ROWS);
+        memset(&sim, 0, sizeof sim);
+        sim.need = MASQUE_HINTS_NEEDED;
+        sim.now = BEGIN;
+        sim.late = true;
+        sim.without_hints = !rows[n].from;
+        sim_world *w = sim_world_new(&(sim_setup){.seed = 10, .configure = configure, .no_key = true});
+        w->on_event = on_event;
+        sim_tun *t = ask(connect_by(w, r), r, rows[n].is_signed ? nobodys : "xn76c-JP");
+        SIM_CHECK(w, w->authorize_count == 1, "%s: not asked", r->name);
+        sim.without_hints = !rows[n].to;
+        renew(w);
+        assert_int_equal(masque_authorized(w->engine, w->authorize[0], MASQUE_AUTH_ALLOW, w->now), 0);
+        sim_settle(w);
+        SIM_CHECK(w, sim_tun_is_open(t) && sim.last == rows[n].source, "%s, row %zu: %u, from .%u", r->name, n,
+                  t->status, sim.last);
+        sim_world_close(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_believed),
         cmocka_unit_test(test_unsigned),
         cmocka_unit_test(test_of_servers),
         cmocka_unit_test(test_looked_at_once),
+        cmocka_unit_test(test_reload_before_verdict),
     };
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }
