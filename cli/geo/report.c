@@ -50,7 +50,7 @@ static void explain_level(const masque_geo *geo, const masque_place *place, cons
     case MASQUE_GEO_CITY:
         printf(
             "  level:   city: its geohash and the client's begin with the same %u characters, at least %u are needed\n",
-            common, geo->city_precision ? geo->city_precision : 4);
+            common, geo->city_precision ? geo->city_precision : MASQUE_GEO_CITY_PRECISION);
         break;
     case MASQUE_GEO_COUNTRY:
         printf("  level:   country: %s\n", strlen(counts) <= 1 ? "no more than the country is asked for"
@@ -72,7 +72,7 @@ static void explain_family(const mqd_settings *settings, const masque_pools *poo
     masque_geo_choice choice;
     masque_pool_prefix pool;
     char counts[MASQUE_GEOHASH_MAX + 1], text[MASQUE_ADDRESS_TEXT_MAX];
-    unsigned most = geo->precision ? geo->precision : 5;
+    unsigned most = geo->precision ? geo->precision : MASQUE_GEO_PRECISION;
     most = geo->coarse && geo->coarse < most ? geo->coarse : most;
     snprintf(counts, sizeof counts, "%.*s", (int)most, place->geohash);
     printf("%s target\n", family == MASQUE_IPV4 ? "IPv4" : "IPv6");
@@ -100,7 +100,7 @@ static int explain(const mqd_settings *settings, const masque_pools *pools) {
     }
     printf("client: %s%s%s; of its geohash %u characters are kept%s\n", place.geohash,
            place.country[0] ? ", " : "of an unknown place", place.country,
-           settings->geo.options.precision ? settings->geo.options.precision : 5,
+           settings->geo.options.precision ? settings->geo.options.precision : MASQUE_GEO_PRECISION,
            settings->geo.options.coarse == 1   ? ", and geo.coarse leaves the country alone"
            : settings->geo.options.coarse == 2 ? ", and geo.coarse leaves two"
                                                : "");

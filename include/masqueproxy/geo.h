@@ -6,7 +6,7 @@
  *   pools = masque_pools_new(&runtime);
  *   masque_pools_add_geofeed(pools, text, length, &reader);    // one or more files
  *   masque_pools_seal(pools, &reader);
- *   masque_config_set_geo(config, &geo, pools);                // then MASQUE_EVENT_DIAL has a source
+ *   masque_config_set_geo(config, &geo, pools, NULL);          // then MASQUE_EVENT_DIAL has a source
  *
  * A geohash names a cell of the earth: five bits a character, longitude first; each character more is a part of the
  * cell that those before it name.
@@ -114,9 +114,13 @@ MASQUE_EXTERN bool masque_pools_find(const masque_pools *pools, const masque_add
 
 /* --- which address ---------------------------------------------------------------------------- */
 
+#define MASQUE_GEO_PRECISION 5
+#define MASQUE_GEO_CITY_PRECISION 4
+
 typedef struct masque_geo {
-    unsigned precision;      /* characters of a client's geohash that are kept: 1 to 12; 0: 5 */
-    unsigned city_precision; /* how many it must have in common with a pool's to be in its city: 3 to 10; 0: 4 */
+    unsigned precision; /* characters of a client's geohash that are kept: 1 to 12; 0: MASQUE_GEO_PRECISION */
+    /* How many it must have in common with a pool's to be in its city: 3 to 10; 0: MASQUE_GEO_CITY_PRECISION. */
+    unsigned city_precision;
     /* At most so many characters count: 1, the country alone; 2, country and, roughly, timezone. 0: all. */
     unsigned coarse;
     char default_country[3]; /* where clients of unknown places leave; "": anywhere */
@@ -138,10 +142,11 @@ typedef struct masque_geo_choice {
 } masque_geo_choice;
 
 /* Chooses: the pools whose geohash has the most characters in common with PLACE's, at least city_precision of them, in
-   the same country; else the nearest of the country; else those of the default country; else any. Among their prefixes,
-   and in a prefix, KEY decides: the same for the same key, evenly over keys; when a prefix goes, of up to 64 only those
-   move that had it. ATTEMPT 0 is the choice, 1 and so on are for addresses that can't be used now: the next ones in
-   the pools, then wider. Returns choice->level. Any thread; nothing is allocated. POOLS is sealed. */
+   the same country; else the nearest of the country; else those of the default country, or any if there is none set.
+   Among their prefixes, and in a prefix, KEY decides: the same for the same key, evenly over keys; when a prefix goes,
+   of up to 64 only those move that had it. ATTEMPT 0 is the choice, 1 and so on are for addresses that can't be used
+   now: the next ones in the pools, then wider. Returns choice->level. Any thread; nothing is allocated. POOLS is
+   sealed. */
 MASQUE_EXTERN masque_geo_level masque_pools_choose(const masque_pools *pools, const masque_geo *geo,
                                                    const masque_place *place, masque_family family, uint64_t key,
                                                    unsigned attempt, masque_geo_choice *choice);

@@ -213,14 +213,14 @@ void mq_dialing_begin(mq_tunnel *tunnel) {
         mq_door_answer(tunnel, refusal);
         return;
     }
-    if (mq_egress_prefers_ipv4(tunnel)) {
-        mq_dial_prefer_ipv4(&opening->dial);
-    }
     opening->phase_began = engine->now;
     opening->phase = MQ_PHASE_RESOLVE; /* over at once for an address, but for a place to dial */
     if (opening->authority.address.family != MASQUE_FAMILY_NONE) {
         begin_with_address(tunnel);
         return;
+    }
+    if (mq_egress_prefers_ipv4(tunnel)) {
+        mq_dial_prefer_ipv4(&opening->dial);
     }
     mq_ready_set(engine, &tunnel->ready, MASQUE_EVENT_RESOLVE);
     mq_timer_set(&engine->timers, &opening->timer, phase_end(tunnel));

@@ -96,7 +96,7 @@ mq_refusal mq_egress_locate(mq_tunnel *tunnel) {
         masque_place found = {.country = ""};
         *place = geo->locator.locate(geo->locator.context, &tunnel->conn->client, &found) ? found : *place;
     }
-    size_t most = geo->options.precision ? geo->options.precision : 5;
+    size_t most = geo->options.precision ? geo->options.precision : MASQUE_GEO_PRECISION;
     memset(place->geohash + most, 0, sizeof place->geohash - most);
     tunnel->conn->engine->stats.places_unknown += geo->pools && !place->country[0];
     return MQ_REFUSAL_NONE;
@@ -104,9 +104,7 @@ mq_refusal mq_egress_locate(mq_tunnel *tunnel) {
 
 /* The connection's own number: no two tunnels of it leave from different addresses, and nobody can foresee them. */
 static uint64_t key_of(const mq_tunnel *tunnel) {
-    uint64_t key = tunnel->conn->id ^ tunnel->conn->engine->egress_seed;
-    key = (key ^ key >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    return key ^ key >> 27;
+    return tunnel->conn->id ^ tunnel->conn->engine->egress_seed;
 }
 
 static masque_place registered(const masque_pool_prefix *prefix) {

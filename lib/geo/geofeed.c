@@ -1,7 +1,9 @@
 /* geo/geofeed.c: reading geofeeds (RFC 8805) and tables of cities into pools (masqueproxy/geo.h). */
 #include <string.h>
 
+#include "base/ascii.h"
 #include "geo/pools.h"
+#include "policy/address_class.h"
 
 #define FIELDS_MAX 8u
 /* Of a region or a city: what is longer is cut. */
@@ -70,15 +72,6 @@ static bool read_number(const char *text, size_t length, unsigned *number) {
     return length > 0 && length <= 3;
 }
 
-static bool has_host_bits(const mq_prefix *prefix, unsigned bits) {
-    for (unsigned i = prefix->length; i < bits; i++) {
-        if (prefix->ip[i / 8] & 0x80 >> i % 8) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* NULL, or what is wrong. */
 static const char *read_prefix(mq_prefix *prefix, const field *text) {
     const char *slash = memchr(text->text, '/', text->length);
@@ -94,7 +87,7 @@ static const char *read_prefix(mq_prefix *prefix, const field *text) {
     prefix->family = address.family == MASQUE_IPV6;
     prefix->length = (uint8_t)bits;
     memcpy(prefix->ip, address.ip, address.family == MASQUE_IPV4 ? 4 : 16);
-    return has_host_bits(prefix, most) ? "the prefix has bits behind its length" : NULL;
+    return mq_prefix_has_host_bits(&address, bits) ? "the prefix has bits behind its length" : NULL;
 }
 
 /* UINT32_MAX without memory. */
@@ -106,8 +99,7 @@ static uint32_t take_text(masque_pools *pools, const field *text) {
 
 static const char *take_geohash(char geohash[MASQUE_GEOHASH_MAX + 1], const field *text) {
     for (size_t i = 0; i < text->length && i < MASQUE_GEOHASH_MAX; i++) {
-        char c = text->text[i];
-        geohash[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        geohash[i] = mq_lower(text->text[i]);
     }
     return text->length <= MASQUE_GEOHASH_MAX && mq_geohash_is_valid(geohash, text->length)
                ? NULL

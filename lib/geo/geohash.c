@@ -131,11 +131,6 @@ mq_point mq_point_of(const char *geohash, size_t length) {
     return point_at((cell.south + cell.north) / 2, (cell.west + cell.east) / 2);
 }
 
-double mq_point_kilometres(float square) {
-    double half = sqrt(square) / 2;
-    return 2 * EARTH_KM * asin(half < 1 ? half : 1);
-}
-
 double masque_geo_distance(double latitude, double longitude, double other_latitude, double other_longitude) {
     double north = sin((other_latitude - latitude) * RADIANS / 2);
     double east = sin((other_longitude - longitude) * RADIANS / 2);

@@ -39,8 +39,6 @@ static inline float mq_point_distance(mq_point a, mq_point b) {
     float x = a.x - b.x, y = a.y - b.y, z = a.z - b.z;
     return x * x + y * y + z * z;
 }
-/* Such a square in kilometres on the ground. */
-double mq_point_kilometres(float square);
 
 /* Is TEXT one: 1 to 12 characters of the alphabet, in small letters? */
 bool mq_geohash_is_valid(const char *text, size_t length);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/sort.h"
 
 #define SLOTS_MIN 64u
@@ -61,7 +62,8 @@ void masque_pools_release(masque_pools *pools) {
 /* --- countries ------------------------------------------------------------------------------ */
 
 static int letter_of(char c) {
-    return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' : -1;
+    c = mq_lower(c);
+    return c >= 'a' && c <= 'z' ? c - 'a' : -1;
 }
 
 unsigned mq_country_of(const char *text, size_t length) {
@@ -77,32 +79,12 @@ void mq_country_name(unsigned country, char name[3]) {
 
 /* --- what was met before ------------------------------------------------------------------------ */
 
-static uint64_t mix(uint64_t x) {
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    x ^= x >> 32;
-    x *= UINT64_C(0xd6e8feb86659fd93);
-    return x ^ x >> 32;
-}
-
-static uint64_t hash_bytes(const char *bytes, size_t length) {
-    uint64_t hash = length;
-    for (size_t i = 0; i < length; i++) {
-        hash = (hash ^ (uint8_t)bytes[i]) * UINT64_C(0x100000001b3);
-    }
-    return mix(hash);
-}
-
-static char capital(char c) {
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
-
 static uint64_t hash_text(const char *text, size_t length) {
     uint64_t hash = length;
     for (size_t i = 0; i < length; i++) {
-        hash = (hash ^ (uint8_t)capital(text[i])) * UINT64_C(0x100000001b3);
+        hash = (hash ^ (uint8_t)mq_lower(text[i])) * UINT64_C(0x100000001b3);
     }
-    return mix(hash);
+    return mq_mix(hash);
 }
 
 static uint64_t hash_of_text(const masque_pools *pools, uint32_t number) {
@@ -112,14 +94,14 @@ static uint64_t hash_of_text(const masque_pools *pools, uint32_t number) {
 
 static bool is_same_text(const char *known, const char *text, size_t length) {
     size_t i = 0;
-    while (i < length && known[i] && capital(known[i]) == capital(text[i])) {
+    while (i < length && known[i] && mq_lower(known[i]) == mq_lower(text[i])) {
         i++;
     }
     return i == length && known[i] == 0;
 }
 
 static uint64_t hash_place(unsigned country, uint32_t region, uint32_t city, const char *geohash) {
-    return mix(hash_bytes(geohash, strlen(geohash)) ^ mix((uint64_t)region << 32 | city) ^ country);
+    return mq_mix(hash_text(geohash, strlen(geohash)) ^ mq_mix((uint64_t)region << 32 | city) ^ country);
 }
 
 static uint64_t hash_of_place(const masque_pools *pools, uint32_t number) {

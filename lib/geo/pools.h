@@ -14,6 +14,15 @@
 #include "base/memory.h"
 #include "geo/geohash.h"
 
+/* Every bit of X counts for every bit of the result: for tables and draws. */
+static inline uint64_t mq_mix(uint64_t x) {
+    x ^= x >> 30;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
 /* 0: none; AA is 1, AB 2, ... */
 #define MQ_COUNTRIES (26u * 26u + 1)
 #define MQ_FAMILIES 2u /* IPv4, IPv6 */

@@ -122,7 +122,8 @@ static bool take_step(set *found, const mq_pool_index *index, const masque_geo *
     unsigned fallback = mq_country_of(geo->default_country, strnlen(geo->default_country, 2));
     switch (step) {
     case 0:
-        return c->country && take_city(found, index, c, geo->city_precision ? geo->city_precision : 4);
+        return c->country &&
+               take_city(found, index, c, geo->city_precision ? geo->city_precision : MASQUE_GEO_CITY_PRECISION);
     case 1:
         return c->country && take_near(found, index, c);
     case 2:
@@ -137,7 +138,8 @@ static bool take_step(set *found, const mq_pool_index *index, const masque_geo *
 }
 
 static client read_client(const masque_geo *geo, const masque_place *place) {
-    size_t length = strnlen(place->geohash, MASQUE_GEOHASH_MAX), most = geo->precision ? geo->precision : 5;
+    size_t length = strnlen(place->geohash, MASQUE_GEOHASH_MAX),
+           most = geo->precision ? geo->precision : MASQUE_GEO_PRECISION;
     length = length < most ? length : most;
     length = geo->coarse && length > geo->coarse ? geo->coarse : length;
     return (client){.country = mq_country_of(place->country, strnlen(place->country, sizeof place->country - 1)),
@@ -148,19 +150,11 @@ static client read_client(const masque_geo *geo, const masque_place *place) {
 
 /* --- which prefix, and which address ---------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x) {
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 /* The same for a prefix wherever it stands in the files. */
 static uint64_t hash_prefix(const mq_prefix *prefix, uint64_t key) {
     uint64_t halves[2];
     memcpy(halves, prefix->ip, sizeof halves);
-    return mix(mix(mix(key ^ halves[0]) ^ halves[1]) ^ prefix->length);
+    return mq_mix(mq_mix(mq_mix(key ^ halves[0]) ^ halves[1]) ^ prefix->length);
 }
 
 /* Addresses that it has, in bits; a /64 is one place of IPv6. */
@@ -201,13 +195,13 @@ static size_t draw_scored(const masque_pools *pools, const set *from, uint64_t k
 /* Of many one, evenly. */
 static size_t draw(const set *from, uint64_t key) {
     uint64_t count = from->end - from->first;
-    return from->first + (size_t)((mix(key) >> 32) * count >> 32);
+    return from->first + (size_t)((mq_mix(key) >> 32) * count >> 32);
 }
 
 /* The bits behind the prefix. Of IPv6 they are never all zero, which is every router's address (RFC 4291 2.6.1). */
 static void draw_address(masque_address *address, const mq_prefix *prefix, uint64_t hash) {
     unsigned bits = prefix->family == 0 ? 32 : 128;
-    const uint64_t random[2] = {mix(hash), mix(hash + 1)};
+    const uint64_t random[2] = {mq_mix(hash), mq_mix(hash + 1)};
     uint8_t drawn[16];
     memcpy(drawn, random, sizeof drawn);
     *address = (masque_address){.family = prefix->family == 0 ? MASQUE_IPV4 : MASQUE_IPV6};
@@ -237,8 +231,8 @@ static size_t tries_of(const masque_pools *pools, const set *from) {
 static size_t choose_prefix(const masque_pools *pools, const set *from, uint64_t key, size_t try, uint64_t *hash) {
     size_t count = from->end - from->first;
     if (count > SCORED_MAX) {
-        *hash = mix(key + try * 2 + 1);
-        return draw(from, mix(key ^ mix(try)));
+        *hash = mq_mix(key + try * 2 + 1);
+        return draw(from, mq_mix(key ^ mq_mix(try)));
     }
     /* All prefixes in their turn, then other addresses of them. */
     size_t chosen = draw_scored(pools, from, key, try % count);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "http/request.h"
 
 #define FIELD_OVERHEAD 32u
@@ -42,7 +43,7 @@ int mq_answer_field(mq_answer *answer, const masque_allocator *allocator, const 
         return MASQUE_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < name_length; i++) {
-        text[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
+        text[i] = mq_lower(name[i]);
     }
     text[name_length] = 0;
     memcpy(text + name_length + 1, value, value_length);

@@ -20,7 +20,7 @@ MODULES = {
     "base": (),
     "wire": ("base",),
     "crypto": ("base", "wire"),
-    "geo": ("base", "wire", "crypto"),
+    "geo": ("base", "wire", "crypto", "policy"),
     "policy": ("base", "wire"),
     "auth": ("base", "wire", "crypto", "policy"),
     "transport": ("base", "wire", "crypto"),
