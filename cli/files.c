@@ -79,6 +79,21 @@ char *read_password_file(const char *path, size_t *length, mqd_message *message)
     return password;
 }
 
+bool write_new_secret(const char *path, const char *text, size_t length, mqd_message *message) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool done = fd >= 0 && write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
+    if (!done) {
+        say(message, "can't write %.300s: %s", path, strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (fd >= 0 && !done) {
+        unlink(path);
+    }
+    return done;
+}
+
 void forget_secret(char *secret, size_t length) {
     if (secret) {
         explicit_bzero(secret, length);

@@ -19,6 +19,10 @@ char *read_secret_file(const char *path, size_t *length, mqd_message *message);
 /* The same of a password: what stands before the first line's end. *LENGTH is the file's, to be forgotten. */
 char *read_password_file(const char *path, size_t *length, mqd_message *message);
 
+/* Writes a secret into a file that isn't there yet, for its owner alone: whole, or not at all. False with MESSAGE set.
+ */
+bool write_new_secret(const char *path, const char *text, size_t length, mqd_message *message);
+
 /* Wipes and frees. SECRET may be NULL. */
 void forget_secret(char *secret, size_t length);
 

@@ -4,16 +4,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "files.h"
 #include "random.h"
 #include "tokens/issuer_role.h"
 
 #define KEY_MAX 1024u
-
-static masque_unix_time unix_clock(void *context) {
-    (void)context;
-    return time(NULL);
-}
 
 /* Exactly MASQUE_REDEMPTION_LENGTH bytes of Base64. */
 static bool read_redemption_bytes(const char *text, uint8_t *bytes) {

@@ -9,6 +9,7 @@
 
 #include "basic_auth.h"
 #include "certificates.h"
+#include "clock.h"
 #include "files.h"
 #include "geo/feeds.h"
 #include "geo/locations.h"
@@ -128,11 +129,6 @@ static bool add_listeners(masque_config *config, const mqd_settings *settings, m
         }
     }
     return true;
-}
-
-static masque_unix_time unix_clock(void *context) {
-    (void)context;
-    return (masque_unix_time)time(NULL);
 }
 
 static bool add_hint_key(masque_config *config, const hint_key_settings *key, mqd_message *message) {

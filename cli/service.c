@@ -41,15 +41,10 @@ static bool is_listening(int fd, masque_address *address) {
 }
 
 /* An entry of the file whose address no socket has would be passed over, and what it asks for with it. */
-static bool check_passed(const mqd_settings *settings, const mqd_settings *passed, mqd_message *message) {
+static bool check_passed(const mqd_settings *settings, mqd_settings *passed, mqd_message *message) {
     for (size_t i = 0; i < settings->listener_count; i++) {
         const mqd_listener *listener = &settings->listeners[i];
-        bool used = false;
-        for (size_t k = 0; k < passed->listener_count; k++) {
-            used = used || (masque_address_same_ip(&listener->address, &passed->listeners[k].address) &&
-                            listener->address.port == passed->listeners[k].address.port);
-        }
-        if (listener->place && !used) {
+        if (listener->place && !settings_find_listener(passed, &listener->address)) {
             say(message, "%.250s: none of the sockets that were passed on has this address, and what is said of it",
                 listener->place);
             return false;

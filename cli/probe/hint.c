@@ -2,14 +2,11 @@
  * probe/hint.c: masqueproxy hint: keys for who vouches for clients' places, hints, and a look at them
  * (masqueproxy/hint.h).
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
@@ -55,19 +52,9 @@ static bool run_keygen(const hint_options *options, mqd_message *message) {
         say(message, "no key could be made");
         return false;
     }
-    int fd = open(options->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    size_t length = strlen(pair.private_pem);
-    bool done = fd >= 0 && write(fd, pair.private_pem, length) == (ssize_t)length && fsync(fd) == 0;
-    if (!done) {
-        say(message, "can't write %.300s: %s", options->out, strerror(errno));
-    } else {
+    bool done = write_new_secret(options->out, pair.private_pem, strlen(pair.private_pem), message);
+    if (done) {
         fputs(pair.public_pem, stdout);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (fd >= 0 && !done) {
-        unlink(options->out); /* half a key */
     }
     explicit_bzero(&pair, sizeof pair);
     return done;

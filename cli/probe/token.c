@@ -1,14 +1,11 @@
 /*
  * token.c: masqueproxy token: keys for an issuer, tokens of one, and the wallet they are kept in.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
@@ -26,19 +23,6 @@ static probe_exit complain(const char *command, const mqd_message *message, prob
 }
 
 /* --- keygen ------------------------------------------------------------------------------------------------------- */
-
-/* Never over a key that is there: its tokens would be worth nothing. */
-static bool write_new(const char *path, const char *text, size_t length, mqd_message *message) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool done = fd >= 0 && write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
-    if (!done) {
-        say(message, "can't write %.300s: %s", path, strerror(errno));
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return done;
-}
 
 /* The public half, of the private one in DER or as a scalar. */
 static bool print_public(masque_token_type type, const uint8_t *bytes, size_t length, mqd_message *message) {
@@ -69,8 +53,8 @@ static bool make_voprf(const char *path, mqd_message *message) {
     }
     masque_base64_encode(text, key, sizeof key);
     text[sizeof text - 2] = '\n';
-    bool done =
-        write_new(path, text, sizeof text - 1, message) && print_public(MASQUE_TOKEN_VOPRF, key, sizeof key, message);
+    bool done = write_new_secret(path, text, sizeof text - 1, message) &&
+                print_public(MASQUE_TOKEN_VOPRF, key, sizeof key, message);
     explicit_bzero(key, sizeof key);
     explicit_bzero(text, sizeof text);
     return done;
@@ -82,7 +66,7 @@ static bool make_rsa(const char *path, mqd_message *message) {
         say(message, "wolfSSL could not make an RSA key");
         return false;
     }
-    bool done = write_new(path, pair.pem, strlen(pair.pem), message) &&
+    bool done = write_new_secret(path, pair.pem, strlen(pair.pem), message) &&
                 print_public(MASQUE_TOKEN_BLIND_RSA, pair.der, pair.der_length, message);
     explicit_bzero(&pair, sizeof pair);
     return done;

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "clock.h"
 #include "files.h"
 #include "http/client.h"
 #include "random.h"
@@ -46,11 +47,6 @@ typedef struct attester_context {
     atomic_bool failing; /* the log knows */
     atomic_uint checks;  /* of passwords, under way */
 } attester_context;
-
-static masque_unix_time unix_clock(void *context) {
-    (void)context;
-    return time(NULL);
-}
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
