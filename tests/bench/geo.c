@@ -10,27 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define REPEATS 5u
+#include "../support/hint_key.h"
+#include "measure.h"
+
 #define COUNTRIES 50u
 #define CLIENTS_MAX 4096u /* whose pools no cache holds, if there are many pools */
 #define CLIENTS_FEW 64u
 
 static const char ALPHABET[] = "0123456789bcdefghjkmnpqrstuvwxyz";
-
-static double cpu_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void need(bool holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "bench_geo: %s\n", what);
-        exit(1);
-    }
-}
 
 static uint64_t next(uint64_t *state) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -107,16 +95,6 @@ static masque_pools *load(const char *text, size_t length) {
     return pools;
 }
 
-static int by_size(const void *a, const void *b) {
-    double first = *(const double *)a, second = *(const double *)b;
-    return (first > second) - (first < second);
-}
-
-static double median(double *values) {
-    qsort(values, REPEATS, sizeof *values, by_size);
-    return values[REPEATS / 2];
-}
-
 static double decide(const masque_pools *pools, size_t decisions, size_t places, size_t client_count, bool city) {
     const masque_geo geo = {.precision = 6, .city_precision = 4};
     double times[REPEATS];
@@ -144,17 +122,6 @@ static double decide(const masque_pools *pools, size_t decisions, size_t places,
     return median(times);
 }
 
-/* openssl ecparam -genkey -name prime256v1 */
-static const char SECRET[] = "-----BEGIN EC PRIVATE KEY-----\n"
-                             "MHcCAQEEIGN3t6AJIckMKECGnZWL58Nd+BwID90SY/7swl1yV3JzoAoGCCqGSM49\n"
-                             "AwEHoUQDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEex/E+/Nw3oZxzT3vgh1/SB2A/\n"
-                             "vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END EC PRIVATE KEY-----\n";
-static const char PUBLIC[] = "-----BEGIN PUBLIC KEY-----\n"
-                             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEe\n"
-                             "x/E+/Nw3oZxzT3vgh1/SB2A/vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END PUBLIC KEY-----\n";
-
 static void measure_hints(size_t times) {
     const masque_runtime runtime = {.random = NULL};
     const masque_hint hint = {.place = {.geohash = "xn76c", .country = "JP"},
@@ -166,12 +133,14 @@ static void measure_hints(size_t times) {
     for (size_t r = 0; r < REPEATS; r++) {
         double start = cpu_us();
         for (size_t i = 0; i < times; i++) {
-            need(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text) == 0, "a hint can't be signed");
+            need(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text) == 0,
+                 "a hint can't be signed");
         }
         costs[0][r] = (cpu_us() - start) / (double)times;
         start = cpu_us();
         for (size_t i = 0; i < times; i++) {
-            need(masque_hint_verify(&runtime, text, strlen(text), PUBLIC, strlen(PUBLIC)) == 0, "a good hint is none");
+            need(masque_hint_verify(&runtime, text, strlen(text), HINT_PUBLIC_PEM, strlen(HINT_PUBLIC_PEM)) == 0,
+                 "a good hint is none");
         }
         costs[1][r] = (cpu_us() - start) / (double)times;
     }

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "measure.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -19,7 +20,6 @@
 #include <wolfssl/ssl.h>
 #pragma GCC diagnostic pop
 
-#define REPEATS 5u
 #define PIPE_SIZE 65536u
 
 /* Bytes on their way in one direction. */
@@ -36,19 +36,6 @@ typedef struct bench {
     wire up, down;
     double server_us;
 } bench;
-
-static double cpu_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void need(bool holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "bench_handshake: %s\n", what);
-        exit(1);
-    }
-}
 
 static void on_random(void *context, uint8_t *buffer, size_t size) {
     (void)context;
@@ -232,11 +219,6 @@ static void close_bench(bench *b) {
     masque_engine_free(b->engine);
 }
 
-static int by_size(const void *a, const void *b) {
-    double first = *(const double *)a, second = *(const double *)b;
-    return (first > second) - (first < second);
-}
-
 static void measure(const char *name, bool mutual, size_t rounds) {
     static bench b; /* its buffers are too large for some stacks */
     double bare[REPEATS], engine[REPEATS], ratio[REPEATS];
@@ -253,10 +235,7 @@ static void measure(const char *name, bool mutual, size_t rounds) {
         ratio[repeat] = sums[1] / sums[0];
     }
     close_bench(&b);
-    qsort(bare, REPEATS, sizeof *bare, by_size);
-    qsort(engine, REPEATS, sizeof *engine, by_size);
-    qsort(ratio, REPEATS, sizeof *ratio, by_size);
-    printf("%-32s %8.1f %8.1f %8.2f\n", name, bare[REPEATS / 2], engine[REPEATS / 2], ratio[REPEATS / 2]);
+    printf("%-32s %8.1f %8.1f %8.2f\n", name, median(bare), median(engine), median(ratio));
 }
 
 int main(int count, char **arguments) {

@@ -10,13 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "crypto/voprf.h"
+#include "measure.h"
 #include "spent/memory.h"
 #include "support/issuer.h"
 
-#define REPEATS 5u
 #define ISSUER "issuer.example"
 #define ORIGIN "proxy.example"
 
@@ -38,24 +37,11 @@ typedef struct bench {
     uint64_t next;
 } bench;
 
-static double cpu_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
 static void on_random(void *context, uint8_t *buffer, size_t size) {
     uint64_t *state = context;
     for (size_t i = 0; i < size; i++) {
         *state = *state * 6364136223846793005u + 1442695040888963407u;
         buffer[i] = (uint8_t)(*state >> 56);
-    }
-}
-
-static void need(bool holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "bench_tokens: %s\n", what);
-        exit(1);
     }
 }
 
@@ -126,12 +112,6 @@ static void store_and_look_up(bench *b) {
     need(spent_memory_spend(b->store, &token, 1800000000) == MASQUE_AUTH_ALLOW, "the store");
 }
 
-static int by_value(const void *a, const void *b) {
-    double first = *(const double *)a;
-    double second = *(const double *)b;
-    return (first > second) - (first < second);
-}
-
 /* Microseconds of one. */
 static double measure(bench *b, void (*what)(bench *b), size_t rounds) {
     double times[REPEATS];
@@ -142,8 +122,7 @@ static double measure(bench *b, void (*what)(bench *b), size_t rounds) {
         }
         times[i] = (cpu_us() - began) / (double)rounds;
     }
-    qsort(times, REPEATS, sizeof times[0], by_value);
-    return times[REPEATS / 2];
+    return median(times);
 }
 
 /* --- preparation -------------------------------------------------------------------------------------------------- */

@@ -262,10 +262,7 @@ static void test_own_addresses(void **state) {
 static void use(sim_world *w, const orders *told) {
     masque_config *config = sim_config_new(w, NULL, true);
     set_geo(w, config, told);
-    sim_alloc_side(SIM_PROXY);
-    SIM_CHECK(w, masque_config_seal(config) == 0 && masque_engine_set_config(w->engine, config) == 0, "set");
-    masque_config_release(config);
-    sim_alloc_side(SIM_TEST);
+    sim_use_config(w, config);
     sim_settle(w);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "../support/hint_key.h"
 #include "harness/suite.h"
 #include "harness/versions.h"
 
@@ -11,17 +12,6 @@
 #define AUDIENCE "proxy.example"
 #define REFUSED "masqueproxy; error=http_request_denied; details=\"sec-ch-geohash without a good signature\""
 #define BEGIN ((masque_unix_time)1800000000)
-
-/* Two keys of P-256. */
-static const char SECRET[] = "-----BEGIN EC PRIVATE KEY-----\n"
-                             "MHcCAQEEIGN3t6AJIckMKECGnZWL58Nd+BwID90SY/7swl1yV3JzoAoGCCqGSM49\n"
-                             "AwEHoUQDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEex/E+/Nw3oZxzT3vgh1/SB2A/\n"
-                             "vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END EC PRIVATE KEY-----\n";
-static const char PUBLIC[] = "-----BEGIN PUBLIC KEY-----\n"
-                             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEe\n"
-                             "x/E+/Nw3oZxzT3vgh1/SB2A/vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END PUBLIC KEY-----\n";
 
 static struct {
     masque_hint_need need;
@@ -78,10 +68,14 @@ static void configure(sim_world *w, masque_config *config) {
     SIM_CHECK(w, masque_config_set_hints(config, &hints) == MASQUE_ERR_INVALID, "no audience");
     hints.audience = AUDIENCE;
     SIM_CHECK(w, masque_config_set_hints(config, &hints) == 0, "hints");
-    SIM_CHECK(w, masque_config_add_hint_key(config, "a1", SECRET, strlen(SECRET)) == MASQUE_ERR_INVALID, "a secret");
+    SIM_CHECK(w,
+              masque_config_add_hint_key(config, "a1", HINT_SECRET_PEM, strlen(HINT_SECRET_PEM)) == MASQUE_ERR_INVALID,
+              "a secret");
     if (!sim.without_keys) {
-        SIM_CHECK(w, masque_config_add_hint_key(config, "a1", PUBLIC, strlen(PUBLIC)) == 0, "key");
-        SIM_CHECK(w, masque_config_add_hint_key(config, "a1", PUBLIC, strlen(PUBLIC)) == MASQUE_ERR_INVALID, "again");
+        SIM_CHECK(w, masque_config_add_hint_key(config, "a1", HINT_PUBLIC_PEM, strlen(HINT_PUBLIC_PEM)) == 0, "key");
+        SIM_CHECK(
+            w, masque_config_add_hint_key(config, "a1", HINT_PUBLIC_PEM, strlen(HINT_PUBLIC_PEM)) == MASQUE_ERR_INVALID,
+            "again");
     }
     if (w->setup.user) {
         trust_clients(config);
@@ -118,7 +112,7 @@ static const char *sign(const char *audience, const char *kid, masque_unix_time 
     masque_hint hint = {.place = {.geohash = "xn76c", .country = "JP"}, .expires = expires};
     snprintf(hint.audience, sizeof hint.audience, "%s", audience);
     snprintf(hint.kid, sizeof hint.kid, "%s", kid);
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), 0);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text), 0);
     return text;
 }
 
@@ -200,10 +194,7 @@ static void test_of_servers(void **state) {
 static void renew(sim_world *w) {
     masque_config *config = sim_config_new(w, NULL, true);
     configure(w, config);
-    sim_alloc_side(SIM_PROXY);
-    SIM_CHECK(w, masque_config_seal(config) == 0 && masque_engine_set_config(w->engine, config) == 0, "set");
-    masque_config_release(config);
-    sim_alloc_side(SIM_TEST);
+    sim_use_config(w, config);
     sim_settle(w);
 }
 

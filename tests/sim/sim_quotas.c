@@ -297,10 +297,7 @@ static void test_revoked_by_a_method(void **state) {
             SIM_CHECK(w, masque_config_add_auth_method(config, &METHOD) == 0, "method");
         }
         masque_config_set_revocation(config, true);
-        sim_alloc_side(SIM_PROXY);
-        SIM_CHECK(w, masque_config_seal(config) == 0 && masque_engine_set_config(w->engine, config) == 0, "set");
-        masque_config_release(config);
-        sim_alloc_side(SIM_TEST);
+        sim_use_config(w, config);
         sim_settle(w);
         SIM_CHECK(w, lives(t) == (way == 0), "way %d", way);
         sim_world_close(w);
@@ -321,10 +318,7 @@ static void test_late_behind_a_reload(void **state) {
         if (way < 2) {
             SIM_CHECK(w, masque_config_add_auth_method(config, &METHOD) == 0, "method");
         }
-        sim_alloc_side(SIM_PROXY);
-        SIM_CHECK(w, masque_config_seal(config) == 0 && masque_engine_set_config(w->engine, config) == 0, "set");
-        masque_config_release(config);
-        sim_alloc_side(SIM_TEST);
+        sim_use_config(w, config);
         t->may_dial = way == 0;
         SIM_CHECK(w, masque_authorized(w->engine, w->authorize[0], MASQUE_AUTH_ALLOW, w->now) == 0, "verdict");
         sim_settle(w);

@@ -4,18 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/hint_key.h"
 #include "unit.h"
 
-/* openssl ecparam -genkey -name prime256v1 -noout */
-static const char SECRET[] = "-----BEGIN EC PRIVATE KEY-----\n"
-                             "MHcCAQEEIGN3t6AJIckMKECGnZWL58Nd+BwID90SY/7swl1yV3JzoAoGCCqGSM49\n"
-                             "AwEHoUQDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEex/E+/Nw3oZxzT3vgh1/SB2A/\n"
-                             "vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END EC PRIVATE KEY-----\n";
-static const char PUBLIC[] = "-----BEGIN PUBLIC KEY-----\n"
-                             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXHP4BgrJOGiC00EQf+EEzWtvSzEe\n"
-                             "x/E+/Nw3oZxzT3vgh1/SB2A/vcXxcea6ywPa/0WLR3E9GmgA1KuSd/7cFw==\n"
-                             "-----END PUBLIC KEY-----\n";
 /* openssl dgst -sha256 -sign, r and s taken out of it */
 static const char SIGNED[] = "\"xn76c-JP\";exp=1767225600;aud=\"b.example.net\";kid=\"a1\";sig=:QGhpa/IHK7eTxmwuF5+"
                              "qEq0akWtAMcAK9bPQshfAltKg1HZvzjymK+QVL6t7pDiZZnJLmfi2uNOU7tEJYZphmA==:";
@@ -24,7 +15,7 @@ static int verify(const char *text, size_t length) {
     unit_memory memory;
     unit_memory_init(&memory);
     const masque_runtime runtime = {.allocator = memory.allocator};
-    int error = masque_hint_verify(&runtime, text, length, PUBLIC, strlen(PUBLIC));
+    int error = masque_hint_verify(&runtime, text, length, HINT_PUBLIC_PEM, strlen(HINT_PUBLIC_PEM));
     assert_int_equal(memory.pieces, 0);
     return error;
 }
@@ -74,7 +65,7 @@ static void test_there_and_back(void **state) {
     masque_hint hint = usual(), again;
     for (int i = 0; i < 50; i++) { /* among them signatures whose numbers begin with a zero */
         hint.expires += i;
-        assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), 0);
+        assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text), 0);
         assert_true(masque_hint_read(&again, text, strlen(text)));
         again.is_signed = false;
         assert_memory_equal(&again.place, &hint.place, sizeof hint.place);
@@ -91,20 +82,26 @@ static void test_refused_to_sign(void **state) {
     char text[MASQUE_HINT_MAX];
     masque_hint hint = usual();
     (void)state;
-    assert_int_equal(masque_hint_sign(&runtime, &hint, PUBLIC, strlen(PUBLIC), text), MASQUE_ERR_PRIVATE_KEY);
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, 0, text), MASQUE_ERR_PRIVATE_KEY);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_PUBLIC_PEM, strlen(HINT_PUBLIC_PEM), text),
+                     MASQUE_ERR_PRIVATE_KEY);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, 0, text), MASQUE_ERR_PRIVATE_KEY);
     hint.kid[0] = '"';
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), MASQUE_ERR_INVALID);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text),
+                     MASQUE_ERR_INVALID);
     hint = usual();
     hint.audience[0] = 0;
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), MASQUE_ERR_INVALID);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text),
+                     MASQUE_ERR_INVALID);
     hint = usual();
     hint.expires = 0;
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), MASQUE_ERR_INVALID);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text),
+                     MASQUE_ERR_INVALID);
     hint = usual();
     hint.place.country[0] = 'g';
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), MASQUE_ERR_INVALID);
-    assert_int_equal(masque_hint_verify(&runtime, SIGNED, strlen(SIGNED), SECRET, strlen(SECRET)), MASQUE_ERR_INVALID);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text),
+                     MASQUE_ERR_INVALID);
+    assert_int_equal(masque_hint_verify(&runtime, SIGNED, strlen(SIGNED), HINT_SECRET_PEM, strlen(HINT_SECRET_PEM)),
+                     MASQUE_ERR_INVALID);
 }
 
 /* Every length of audience and kid fits. */
@@ -115,7 +112,7 @@ static void test_longest(void **state) {
     (void)state;
     memset(hint.audience, 'a', MASQUE_HINT_AUDIENCE_MAX);
     memset(hint.kid, 'k', MASQUE_HINT_KID_MAX);
-    assert_int_equal(masque_hint_sign(&runtime, &hint, SECRET, strlen(SECRET), text), 0);
+    assert_int_equal(masque_hint_sign(&runtime, &hint, HINT_SECRET_PEM, strlen(HINT_SECRET_PEM), text), 0);
     assert_int_equal(verify(text, strlen(text)), 0);
 }
 

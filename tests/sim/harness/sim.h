@@ -396,6 +396,8 @@ void sim_world_free(sim_world *world);
 void sim_world_close(sim_world *world);
 /* A configuration as the world's own, not sealed; LIMITS NULL: the world's. */
 masque_config *sim_config_new(sim_world *world, const masque_limits *limits, bool with_key);
+/* Seals CONFIG, gives it to the engine and lets it go. */
+void sim_use_config(sim_world *world, masque_config *config);
 /* The runtime of engine and configurations. */
 masque_runtime sim_runtime(sim_world *world);
 

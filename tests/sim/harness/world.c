@@ -72,6 +72,13 @@ masque_config *sim_config_new(sim_world *world, const masque_limits *limits, boo
     return config;
 }
 
+void sim_use_config(sim_world *world, masque_config *config) {
+    sim_side side = sim_alloc_side(SIM_PROXY);
+    SIM_CHECK(world, masque_config_seal(config) == 0 && masque_engine_set_config(world->engine, config) == 0, "set");
+    masque_config_release(config);
+    sim_alloc_side(side);
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
 static void start_engine(sim_world *world) {
