@@ -23,8 +23,8 @@ typedef enum masque_verdict {
     MASQUE_AUTH_UNAVAILABLE /* 503: the check can't be made now; doesn't count */
 } masque_verdict;
 
-/* A client's certificate, whose chain TLS has verified on this very connection (RFC 5280); or its raw public key (RFC
-   7250), which it has shown to hold, and nobody vouches for. */
+/* A client's certificate, whose chain TLS has verified (RFC 5280), on this very connection or on the one whose session
+   it resumes; or its raw public key (RFC 7250), which it has shown to hold, and nobody vouches for. */
 typedef struct masque_peer {
     bool is_raw_key;          /* then there is nothing but the hash */
     const char *subject;      /* RFC 4514: "CN=gateway 7,O=Example" */

@@ -58,7 +58,9 @@ MASQUE_EXTERN int masque_config_add_trusted_key(masque_config *config, const uin
 /* 32 bytes that seal session tickets (RFC 8446 4.6.1). Engines, processes and
    machines that share them resume each other's sessions. Call again for older
    keys that still open tickets, at most 3; the first one seals. Without a call
-   a random key is made when sealed. MASQUE_ERR_INVALID: too many. */
+   a random key is made when sealed. A ticket opens nothing at a listener with
+   another certificate, nor where clients are known by other means, nor a day
+   after the full handshake. MASQUE_ERR_INVALID: too many. */
 #define MASQUE_TICKET_KEY_LENGTH 32
 MASQUE_EXTERN int masque_config_add_ticket_key(masque_config *config, const uint8_t key[MASQUE_TICKET_KEY_LENGTH]);
 
@@ -109,9 +111,11 @@ typedef struct masque_client_certificates {
 
 #define MASQUE_PEER_RULE_MAX 1024
 
-/* Asks clients for certificates. Sessions are not resumed then: each connection shows its certificate anew.
-   MASQUE_ERR_INVALID: neither CA nor raw keys, a CRL without CA, or a rule that is none: *WRONG is which. What is wrong
-   with CA and CRL is found when sealed: MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL. */
+/* Asks clients for certificates. A session that is resumed shows none, but keeps who its client was, for a day and as
+   long as the certificate itself is good and CA and CRL are these, the latter no older than it says; rules are asked as
+   ever. Where wolfSSL has no room for that in its tickets (README.md, Other systems), or somebody's names are too long,
+   the handshake is a full one. MASQUE_ERR_INVALID: neither CA nor raw keys, a CRL without CA, or a rule that is none:
+   *WRONG is which. What is wrong with CA and CRL is found when sealed: MASQUE_ERR_CLIENT_CA, MASQUE_ERR_CLIENT_CRL. */
 MASQUE_EXTERN int masque_config_set_client_certificates(masque_config *config,
                                                         const masque_client_certificates *certificates, size_t *wrong);
 

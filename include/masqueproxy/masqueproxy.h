@@ -6,7 +6,7 @@
  * thread and reads no clock, file, environment variable or random source: the
  * host feeds it what it read and does what events ask for. (wolfSSL beneath it does
  * two of these by itself: it seeds handshakes from the system's random source, and
- * reads the system's time for the age of session tickets.)
+ * reads the system's time for the age of session tickets and certificates.)
  *
  * Conventions
  *

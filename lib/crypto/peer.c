@@ -220,6 +220,7 @@ static int fill(mq_peer *peer, const parts *found, size_t size) {
     if (!put_names(peer, &w, found->names) || w.full) {
         return MASQUE_ERR_CERTIFICATE;
     }
+    peer->length = w.at;
     return mq_sha256(peer->told.key_hash, &spki, 1);
 }
 
@@ -244,6 +245,36 @@ int mq_peer_new(mq_peer **out, const masque_allocator *allocator, const uint8_t 
     if (error) {
         mq_peer_del(peer, allocator);
         return error;
+    }
+    *out = peer;
+    return 0;
+}
+
+static bool find_names(mq_peer *peer) {
+    const char *end = peer->text + peer->length;
+    for (char *at = peer->text + strlen(peer->text) + 1; at < end; at += strlen(at) + 1) {
+        if (peer->told.name_count == MQ_PEER_NAMES_MAX) {
+            return false;
+        }
+        peer->names[peer->told.name_count++] = at;
+    }
+    return true;
+}
+
+int mq_peer_restore(mq_peer **out, const masque_allocator *allocator, bool is_raw_key, const uint8_t key_hash[32],
+                    const char *text, size_t length) {
+    *out = NULL;
+    mq_peer *peer = mq_zalloc(allocator, sizeof *peer);
+    if (!peer || !(peer->text = mq_copy_text(allocator, text, length))) {
+        mq_peer_del(peer, allocator);
+        return MASQUE_ERR_NO_MEMORY;
+    }
+    peer->length = length;
+    peer->told = (masque_peer){.is_raw_key = is_raw_key, .subject = peer->text, .names = peer->names};
+    memcpy(peer->told.key_hash, key_hash, sizeof peer->told.key_hash);
+    if (length == 0 || text[length - 1] != 0 || !find_names(peer)) {
+        mq_peer_del(peer, allocator);
+        return MASQUE_ERR_CERTIFICATE;
     }
     *out = peer;
     return 0;

@@ -3,7 +3,8 @@
 #include <string.h>
 
 #define NONCE_LENGTH 12
-#define TAG_LENGTH 16
+#define TAG_LENGTH MQ_TICKET_TAG_LENGTH
+#define TAIL_LENGTH 4 /* how long the client's part before it is, and what fills it up */
 
 static int key_init(mq_ticket_key *key, const uint8_t bytes[MASQUE_TICKET_KEY_LENGTH]) {
     static const uint8_t label[] = "masqueproxy ticket key name";
@@ -24,7 +25,11 @@ static int key_init(mq_ticket_key *key, const uint8_t bytes[MASQUE_TICKET_KEY_LE
 int mq_ticket_sealer_init(mq_ticket_sealer *sealer, const mq_credentials *credentials, const masque_runtime *runtime) {
     memset(sealer, 0, sizeof *sealer);
     sealer->runtime = *runtime;
-    sealer->opens_none = credentials->asks_clients;
+    mq_allocator_init(&sealer->runtime.allocator, &runtime->allocator);
+    sealer->clients = !credentials->asks_clients               ? MQ_CLIENTS_UNASKED
+                      : credentials->client_certificate_needed ? MQ_CLIENTS_NEEDED
+                                                               : MQ_CLIENTS_ASKED;
+    sealer->clients_until = UINT64_MAX;
     for (size_t i = 0; i < credentials->ticket_key_count; i++) {
         int error = key_init(&sealer->keys[i], credentials->ticket_keys[i]);
         if (error) {
@@ -44,34 +49,77 @@ void mq_ticket_sealer_free(mq_ticket_sealer *sealer) {
     mq_wipe(sealer->keys, sizeof sealer->keys);
 }
 
-static int seal_ticket(mq_ticket_sealer *sealer, uint8_t *name, uint8_t *iv, uint8_t *mac, uint8_t *ticket,
-                       word32 length) {
-    mq_ticket_key *key = &sealer->keys[0];
-    if (sealer->key_count == 0) {
-        return WOLFSSL_TICKET_RET_FATAL;
+/* Puts the client's part behind LENGTH bytes and returns the length of both; LENGTH itself: there is no room. Where
+   certificates are asked for it is as long as it may be: everybody sees how long a ticket is. */
+static size_t add_client(mq_ticket_sealer *sealer, WOLFSSL *ssl, uint8_t *ticket, size_t length, size_t room) {
+    size_t added = room <= length + TAIL_LENGTH
+                       ? 0
+                       : mq_ticket_client_write(ssl, &sealer->runtime.allocator, sealer->clients, ticket + length,
+                                                room - length - TAIL_LENGTH);
+    if (added == 0) {
+        return length;
     }
+    size_t filled = sealer->clients == MQ_CLIENTS_UNASKED ? 0 : room - length - TAIL_LENGTH - added;
+    memset(ticket + length + added, 0, filled);
+    uint8_t *tail = ticket + length + added + filled;
+    tail[0] = (uint8_t)(added >> 8);
+    tail[1] = (uint8_t)added;
+    tail[2] = (uint8_t)(filled >> 8);
+    tail[3] = (uint8_t)filled;
+    return length + added + filled + TAIL_LENGTH;
+}
+
+static int seal_ticket(mq_ticket_sealer *sealer, uint8_t *name, uint8_t *iv, uint8_t *mac, uint8_t *ticket,
+                       size_t length, bool good) {
+    mq_ticket_key *key = &sealer->keys[0];
     memcpy(name, key->name, sizeof key->name);
+    if (!good) {
+        /* wolfSSL must have a ticket. Nobody opens this one, so its client makes a full handshake. */
+        sealer->runtime.random(sealer->runtime.context, name, sizeof key->name);
+    }
     memset(mac, 0, WOLFSSL_TICKET_MAC_SZ);
     sealer->runtime.random(sealer->runtime.context, iv, WOLFSSL_TICKET_IV_SZ);
-    int error =
-        wc_AesGcmEncrypt(&key->aes, ticket, ticket, length, iv, NONCE_LENGTH, mac, TAG_LENGTH, name, sizeof key->name);
+    int error = wc_AesGcmEncrypt(&key->aes, ticket, ticket, (word32)length, iv, NONCE_LENGTH, mac, TAG_LENGTH, name,
+                                 sizeof key->name);
     return error ? WOLFSSL_TICKET_RET_FATAL : WOLFSSL_TICKET_RET_OK;
 }
 
-static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint8_t *iv, const uint8_t *mac,
-                       uint8_t *ticket, word32 length, bool is_tls13) {
-    for (size_t i = 0; i < sealer->key_count && !sealer->opens_none; i++) {
+/* Takes the client's part off; false: it is none that may resume. */
+static bool take_client(mq_ticket_sealer *sealer, WOLFSSL *ssl, const uint8_t *mac, const uint8_t *ticket,
+                        int *length) {
+    size_t left = (size_t)*length;
+    if (left < TAIL_LENGTH) {
+        return false;
+    }
+    left -= TAIL_LENGTH;
+    size_t added = (size_t)ticket[left] << 8 | ticket[left + 1];
+    size_t filled = (size_t)ticket[left + 2] << 8 | ticket[left + 3];
+    if (added + filled > left || (uint64_t)wc_Time(NULL) > sealer->clients_until) {
+        return false;
+    }
+    left -= filled;
+    if (!mq_ticket_client_keep(ssl, &sealer->runtime.allocator, mac, ticket + left - added, added)) {
+        return false;
+    }
+    *length = (int)(left - added);
+    return true;
+}
+
+static int open_ticket(mq_ticket_sealer *sealer, WOLFSSL *ssl, const uint8_t *name, const uint8_t *iv,
+                       const uint8_t *mac, uint8_t *ticket, int *length) {
+    for (size_t i = 0; i < sealer->key_count; i++) {
         mq_ticket_key *key = &sealer->keys[i];
         if (memcmp(name, key->name, sizeof key->name) != 0) {
             continue;
         }
-        int error = wc_AesGcmDecrypt(&key->aes, ticket, ticket, length, iv, NONCE_LENGTH, mac, TAG_LENGTH, name,
-                                     sizeof key->name);
-        if (error) {
+        int error = wc_AesGcmDecrypt(&key->aes, ticket, ticket, (word32)*length, iv, NONCE_LENGTH, mac, TAG_LENGTH,
+                                     name, sizeof key->name);
+        if (error || !take_client(sealer, ssl, mac, ticket, length)) {
             return WOLFSSL_TICKET_RET_REJECT;
         }
         /* Under an old key: good, and the client gets a new one. With TLS 1.3 it gets
            one anyway, and wolfSSL takes only OK. */
+        bool is_tls13 = wolfSSL_version(ssl) == TLS1_3_VERSION;
         return i == 0 || is_tls13 ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_CREATE;
     }
     return WOLFSSL_TICKET_RET_REJECT;
@@ -80,9 +128,16 @@ static int open_ticket(mq_ticket_sealer *sealer, const uint8_t *name, const uint
 int mq_ticket_callback(WOLFSSL *ssl, unsigned char key_name[WOLFSSL_TICKET_NAME_SZ],
                        unsigned char iv[WOLFSSL_TICKET_IV_SZ], unsigned char mac[WOLFSSL_TICKET_MAC_SZ], int encrypt,
                        unsigned char *ticket, int length, int *out_length, void *context) {
+    mq_ticket_sealer *sealer = context;
+    size_t room = encrypt && *out_length > length ? (size_t)*out_length : (size_t)length;
     *out_length = length;
-    if (encrypt) {
-        return seal_ticket(context, key_name, iv, mac, ticket, (word32)length);
+    if (!encrypt) {
+        return open_ticket(sealer, ssl, key_name, iv, mac, ticket, out_length);
     }
-    return open_ticket(context, key_name, iv, mac, ticket, (word32)length, wolfSSL_version(ssl) == TLS1_3_VERSION);
+    if (sealer->key_count == 0) {
+        return WOLFSSL_TICKET_RET_FATAL;
+    }
+    size_t whole = add_client(sealer, ssl, ticket, (size_t)length, room);
+    *out_length = (int)whole;
+    return seal_ticket(sealer, key_name, iv, mac, ticket, whole, whole > (size_t)length);
 }

@@ -2,13 +2,13 @@
 
 #include <string.h>
 
+#include "crypto/date.h"
+#include "crypto/digest.h"
 #include "crypto/peer.h"
 #include "crypto/raw_key.h"
+#include "crypto/secret.h"
 #include "crypto/ticket.h"
 #include "crypto/wolfssl.h"
-
-/* How long a ticket may be used; a day is what browsers keep them. */
-#define TICKET_LIFETIME_S 86400
 
 /* AES-128 first: half the cost of AES-256 where AES is in hardware, and enough.
    Clients that list ChaCha20 first get it (tls_stream.c). */
@@ -58,6 +58,44 @@ void mq_credentials_free(mq_credentials *credentials, const masque_allocator *al
     mq_wipe(credentials, sizeof *credentials);
 }
 
+static int bind_key(uint8_t key[MASQUE_TICKET_KEY_LENGTH], const mq_piece *pieces, size_t count) {
+    int error = 0;
+    for (size_t i = 0; i < count && !error; i++) {
+        uint8_t bound[MASQUE_TICKET_KEY_LENGTH];
+        error = mq_secret_digest(bound, key, pieces[i].length > 0 ? pieces[i].bytes : "", pieces[i].length);
+        if (!error) {
+            memcpy(key, bound, sizeof bound);
+        }
+        mq_wipe(bound, sizeof bound);
+    }
+    return error;
+}
+
+int mq_credentials_bind_tickets(mq_credentials *credentials, bool own) {
+    const uint8_t how[] = {credentials->client_raw_keys, credentials->client_certificate_needed};
+    const bool has_chain = credentials->chain_pem != NULL;
+    const mq_piece pieces[] = {
+        {has_chain ? credentials->chain_pem : credentials->key_pem,
+         has_chain ? credentials->chain_length : credentials->key_length},
+        {credentials->client_ca_pem, credentials->client_ca_length},
+        {credentials->client_crl, credentials->client_crl_length},
+        {how, sizeof how},
+    };
+    const size_t count = sizeof pieces / sizeof pieces[0];
+    uint8_t keys[MQ_TICKET_KEYS_MAX][MASQUE_TICKET_KEY_LENGTH];
+    int error = 0;
+    memcpy(keys, credentials->ticket_keys, sizeof keys);
+    for (size_t i = 0; i < credentials->ticket_key_count && !error; i++) {
+        error = own ? bind_key(keys[i], pieces, 1) : 0;
+        error = error || !credentials->asks_clients ? error : bind_key(keys[i], pieces + 1, count - 1);
+    }
+    if (!error) {
+        memcpy(credentials->ticket_keys, keys, sizeof keys);
+    }
+    mq_wipe(keys, sizeof keys);
+    return error;
+}
+
 static int set_algorithms(WOLFSSL_CTX *ctx, int version, const char *ciphers) {
     /* A post-quantum hybrid wherever the client has it, then the fastest curve. */
     int groups[] = {WOLFSSL_X25519MLKEM768, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
@@ -94,18 +132,35 @@ static int set_certificate(WOLFSSL_CTX *ctx, const uint8_t *chain, size_t chain_
     return wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS ? 0 : MASQUE_ERR_KEY_MISMATCH;
 }
 
+/* A host may have other servers of wolfSSL's, which share a cache of sessions with ours, whatever we say. */
 static int set_sessions(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer) {
+    static const unsigned char name[] = "masqueproxy";
     /* wolfSSL's own cache is one table for the process, behind a lock; tickets need none. */
     wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
     bool done = wolfSSL_CTX_set_TicketEncCb(ctx, mq_ticket_callback) == WOLFSSL_SUCCESS &&
                 wolfSSL_CTX_set_TicketEncCtx(ctx, sealer) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_TicketHint(ctx, TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_max_early_data(ctx, 0) == WOLFSSL_SUCCESS;
+                wolfSSL_CTX_set_TicketHint(ctx, MQ_TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_timeout(ctx, MQ_TICKET_LIFETIME_S) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_max_early_data(ctx, 0) == WOLFSSL_SUCCESS &&
+                wolfSSL_CTX_set_session_id_context(ctx, name, sizeof name) == WOLFSSL_SUCCESS;
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
+/* When a list has to be replaced by a newer one (RFC 5280 5.1.2.5); a full handshake fails then. */
+static void note_end(mq_ticket_sealer *sealer, WOLFSSL_X509_CRL *crl) {
+    uint64_t end = crl ? mq_date_seconds(wolfSSL_X509_CRL_get_nextUpdate(crl)) : 0;
+    sealer->clients_until = end < sealer->clients_until ? end : sealer->clients_until;
+    wolfSSL_X509_CRL_free(crl);
+}
+
+static void note_pem_end(mq_ticket_sealer *sealer, const char *text) {
+    WOLFSSL_BIO *bio = wolfSSL_BIO_new_mem_buf(text, (int)strlen(text));
+    note_end(sealer, bio ? wolfSSL_PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL);
+    wolfSSL_BIO_free(bio);
+}
+
 /* wolfSSL reads only the first of several. TEXT ends with a zero (engine/config.c). */
-static bool load_pem_crls(WOLFSSL_CTX *ctx, const char *text) {
+static bool load_pem_crls(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const char *text) {
     static const char begin[] = "-----BEGIN X509 CRL-----";
     size_t count = 0;
     for (const char *at = strstr(text, begin); at; at = strstr(at + 1, begin)) {
@@ -113,24 +168,27 @@ static bool load_pem_crls(WOLFSSL_CTX *ctx, const char *text) {
             WOLFSSL_SUCCESS) {
             return false;
         }
+        note_pem_end(sealer, at);
         count++;
     }
     return count > 0;
 }
 
-static bool load_crl(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+static bool load_crl(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const mq_credentials *credentials) {
     const uint8_t *crl = credentials->client_crl;
+    size_t length = credentials->client_crl_length;
     if (wolfSSL_CTX_EnableCRL(ctx, 0) != WOLFSSL_SUCCESS) {
         return false;
     }
     /* DER begins with a SEQUENCE. */
-    return crl[0] != 0x30 ? load_pem_crls(ctx, (const char *)crl)
-                          : wolfSSL_CTX_LoadCRLBuffer(ctx, crl, (long)credentials->client_crl_length,
-                                                      WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
+    if (crl[0] != 0x30) {
+        return load_pem_crls(ctx, sealer, (const char *)crl);
+    }
+    note_end(sealer, wolfSSL_d2i_X509_CRL(NULL, crl, (int)length));
+    return wolfSSL_CTX_LoadCRLBuffer(ctx, crl, (long)length, WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
 }
 
-/* A session that is resumed shows no certificate, so none is. */
-static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+static int set_client_certificates(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const mq_credentials *credentials) {
     static const char types[] = {WOLFSSL_CERT_TYPE_RPK, WOLFSSL_CERT_TYPE_X509};
     int type_count = credentials->client_ca_pem ? 2 : 1;
     int mode = WOLFSSL_VERIFY_PEER | (credentials->client_certificate_needed ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
@@ -142,12 +200,11 @@ static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *crede
                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
         return MASQUE_ERR_CLIENT_CA;
     }
-    if (credentials->client_crl && !load_crl(ctx, credentials)) {
+    if (credentials->client_crl && !load_crl(ctx, sealer, credentials)) {
         return MASQUE_ERR_CLIENT_CRL;
     }
     wolfSSL_CTX_set_verify(ctx, mode, NULL);
-    bool done = wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0 && wolfSSL_CTX_NoTicketTLSv12(ctx) == WOLFSSL_SUCCESS;
-    return done ? 0 : MASQUE_ERR_CRYPTO;
+    return 0;
 }
 
 static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_credentials *credentials,
@@ -163,7 +220,7 @@ static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_c
         error = MASQUE_ERR_CRYPTO;
     }
     error = error ? error : set_sessions(ctx, sealer);
-    return error || !credentials->asks_clients ? error : set_client_certificates(ctx, credentials);
+    return error || !credentials->asks_clients ? error : set_client_certificates(ctx, sealer, credentials);
 }
 
 static int set_up_servers(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
@@ -279,6 +336,11 @@ void *mq_tls_context_client_handle(mq_tls_context *context) {
 
 void *mq_tls_context_quic_client_handle(mq_tls_context *context) {
     return context->quic_client_ctx;
+}
+
+void mq_tls_free(void *ssl) {
+    mq_ticket_client_forget(ssl);
+    wolfSSL_free(ssl);
 }
 
 int mq_tls_expect(const mq_tls_context *context, void *ssl, const char *server) {

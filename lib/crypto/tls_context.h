@@ -50,6 +50,10 @@ static inline bool mq_credentials_are_clients(const mq_credentials *credentials)
 /* Do both ask the same of clients' certificates? */
 bool mq_credentials_same_clients(const mq_credentials *a, const mq_credentials *b);
 
+/* Makes of the ticket keys such as open no ticket of others: of whoever shows another certificate (OWN: it is not the
+   configuration's), or asks clients for other certificates, or for none. Once. 0 or MASQUE_ERR_CRYPTO. */
+int mq_credentials_bind_tickets(mq_credentials *credentials, bool own);
+
 void mq_credentials_free(mq_credentials *credentials, const masque_allocator *allocator);
 
 typedef struct mq_tls_context mq_tls_context;
@@ -66,6 +70,9 @@ void *mq_tls_context_quic_handle(mq_tls_context *context);
 /* The same of clients; NULL when the credentials are none of a client. */
 void *mq_tls_context_client_handle(mq_tls_context *context);
 void *mq_tls_context_quic_client_handle(mq_tls_context *context);
+
+/* Frees a WOLFSSL of any of them; it may be NULL. */
+void mq_tls_free(void *ssl);
 
 /* SSL, a client's WOLFSSL, is to talk to SERVER only: a host name, which SNI says too (RFC 6066 3),
    or an address without port. 0 or MASQUE_ERR_NO_MEMORY. */

@@ -406,6 +406,8 @@ int masque_config_seal(masque_config *config) {
         config->quota_counts = mq_quota_counts_new(&config->runtime.allocator, config->limits.quota_identities_max);
         error = config->quota_counts ? 0 : MASQUE_ERR_NO_MEMORY;
     }
+    /* Listeners and QUIC began with the keys as they were. */
+    error = error ? error : mq_credentials_bind_tickets(credentials, false);
     config->sealed = error == 0;
     return error;
 }

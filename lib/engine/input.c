@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "crypto/ticket_client.h"
 #include "engine/engine.h"
 
 static int open_session(mq_conn *conn) {
@@ -40,8 +41,9 @@ int mq_conn_handshake(mq_conn *conn) {
     if (conn->outbound) {
         error = mq_tls_check_server_key(conn->setup->tls, conn->tls.ssl);
     } else if (mq_conn_asks_certificates(conn)) {
-        error = mq_peer_of_tls(&conn->peer, mq_engine_allocator(conn->engine), conn->tls.ssl);
+        error = mq_ticket_client_of(&conn->peer, mq_engine_allocator(conn->engine), conn->tls.ssl);
     }
+    mq_ticket_client_forget(conn->tls.ssl);
     return error ? error : open_session(conn);
 }
 

@@ -141,22 +141,6 @@ int masque_config_set_listener(masque_config *config, unsigned number, const mas
 
 /* --- sealing ------------------------------------------------------------------------------- */
 
-/* A ticket of one certificate's opens no session of another's. */
-static int own_tickets(mq_credentials *credentials) {
-    for (size_t i = 0; i < credentials->ticket_key_count; i++) {
-        const uint8_t *shown = credentials->chain_pem ? credentials->chain_pem : credentials->key_pem;
-        size_t length = credentials->chain_pem ? credentials->chain_length : credentials->key_length;
-        uint8_t key[MASQUE_TICKET_KEY_LENGTH];
-        int error = mq_secret_digest(key, credentials->ticket_keys[i], shown, length);
-        if (error) {
-            return error;
-        }
-        memcpy(credentials->ticket_keys[i], key, sizeof key);
-        mq_wipe(key, sizeof key);
-    }
-    return 0;
-}
-
 static int seal(const masque_config *config, mq_listener *listener) {
     const mq_credentials own = listener->credentials;
     if (!listener->allowed) {
@@ -173,14 +157,13 @@ static int seal(const masque_config *config, mq_listener *listener) {
     all->identity_pem = all->identity_key_pem = NULL;
     all->asks_clients = listener->certificates;
     all->client_certificate_needed = listener->needs_certificate;
-    if (!listener->has_own_key) {
-        return 0;
+    if (listener->has_own_key) {
+        all->chain_pem = own.chain_pem;
+        all->chain_length = own.chain_length;
+        all->key_pem = own.key_pem;
+        all->key_length = own.key_length;
     }
-    all->chain_pem = own.chain_pem;
-    all->chain_length = own.chain_length;
-    all->key_pem = own.key_pem;
-    all->key_length = own.key_length;
-    return own_tickets(all);
+    return mq_credentials_bind_tickets(all, listener->has_own_key);
 }
 
 int mq_listeners_seal(masque_config *config) {

@@ -195,7 +195,7 @@ void mq_quic_del(mq_quic *quic) {
     const masque_allocator *allocator = &quic->setup.endpoint->runtime->allocator;
     remove_cids(quic);
     ngtcp2_conn_del(quic->ng);
-    wolfSSL_free(quic->ssl);
+    mq_tls_free(quic->ssl);
     mq_peer_del(quic->peer, &quic->setup.endpoint->runtime->allocator);
     mq_free(allocator, quic->goodbye);
     mq_free(allocator, quic);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "crypto/ticket_client.h"
 #include "transport/quic_keys.h"
 
 /* RFC 8446 4 and 6. */
@@ -298,7 +299,7 @@ static uint8_t check_peer(mq_quic *quic) {
     if (quic->is_client) {
         return mq_tls_check_server_key(quic->setup.tls, quic->ssl) ? CERTIFICATE_UNKNOWN : 0;
     }
-    bool read = !quic->setup.asks_certificates || mq_peer_of_tls(&quic->peer, allocator_of(quic), quic->ssl) == 0;
+    bool read = !quic->setup.asks_certificates || mq_ticket_client_of(&quic->peer, allocator_of(quic), quic->ssl) == 0;
     return read ? 0 : CERTIFICATE_UNKNOWN;
 }
 
@@ -309,7 +310,7 @@ uint8_t mq_quic_finish_tls(mq_quic *quic) {
     uint8_t alert = ours ? check_peer(quic) : NO_APPLICATION_PROTOCOL;
     quic->resumed = wolfSSL_session_reused(quic->ssl) == 1;
     if (!quic->is_client) {
-        wolfSSL_free(quic->ssl);
+        mq_tls_free(quic->ssl);
         quic->ssl = NULL;
     }
     return alert;

@@ -128,7 +128,7 @@ int mq_tls_stream_init_client(mq_tls_stream *stream, mq_tls_context *context, mq
 
 void mq_tls_stream_free(mq_tls_stream *stream) {
     if (stream->ssl) {
-        wolfSSL_free(stream->ssl);
+        mq_tls_free(stream->ssl);
         free_output(stream);
     }
     *stream = (mq_tls_stream){.state = MQ_TLS_FAILED};

@@ -147,7 +147,7 @@ def test_every_listener_its_own(t):
 
 
 def test_gnutls(t):
-    """Raw public keys as GnuTLS has them, of both sides."""
+    """Raw public keys as GnuTLS has them, of both sides; the second connection resumes the first one's session."""
     if not shutil.which("gnutls-cli"):
         raise Skip("gnutls-cli is not installed")
     server, mine, other = RawKey(t, "server"), RawKey(t, "mine"), RawKey(t, "other")
@@ -155,11 +155,12 @@ def test_gnutls(t):
     proxy = t.proxy(tls={"private-key": server.path, "raw-public-key": True},
                     auth={"mtls": {"allow": [mine.hash], "raw-public-keys": True}})
     for key, status in ((mine, "200"), (other, "403")):
-        command = ["gnutls-cli", "--no-ca-verification", "--rawpkkeyfile", key.path, "--rawpkfile", key.public,
+        command = ["gnutls-cli", "--resume", "--no-ca-verification", "--rawpkkeyfile", key.path, "--rawpkfile", key.public,
                    "--priority", "NORMAL:+CTYPE-CLI-RAWPK:+CTYPE-SRV-RAWPK:-VERS-ALL:+VERS-TLS1.3", "--port",
                    str(proxy.port), "localhost"]
         request = f"CONNECT {target.authority} HTTP/1.1\r\nHost: {target.authority}\r\n\r\n"
         done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=60)
+        check("This is a resumed session" in done.stdout, f"resumed: {done.stdout}{done.stderr}")
         check(f"HTTP/1.1 {status}" in done.stdout, f"{status}: {done.stdout}{done.stderr}")
 
 

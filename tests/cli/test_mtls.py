@@ -121,39 +121,61 @@ def test_with_tokens(t):
     same(outcome(ask(t, proxy, origin, "--http3", identity)), 403, "no token")
 
 
-def resume(t, proxy, version, session=None, identity=None):
-    """(status, was it resumed?, its session) of a CONNECT by HTTP/1.1."""
-    context = ssl.create_default_context(cafile=t.pki.ca)
-    context.minimum_version = context.maximum_version = version
-    if identity:
-        context.load_cert_chain(*identity)
-    kept = resume.contexts.setdefault((t, version, bool(identity)), context)
-    with socket.create_connection(("127.0.0.1", proxy.port), 30) as raw:
-        with kept.wrap_socket(raw, server_hostname="localhost", session=session) as stream:
-            stream.sendall(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n")
-            status = int(stream.recv(4096).split()[1])
-            return status, stream.session_reused, stream.session
+VERSIONS_OF_TLS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
-resume.contexts = {}
+class Visitor:
+    """CONNECTs by HTTP/1.1, each in a connection of its own that resumes the last one's session."""
+
+    def __init__(self, t, version, identity=None):
+        self.session = None
+        self.context = ssl.create_default_context(cafile=t.pki.ca)
+        self.context.minimum_version = self.context.maximum_version = version
+        if identity:
+            self.context.load_cert_chain(*identity)
+
+    def visit(self, proxy):
+        """(status, was a session resumed?); 0: the handshake failed."""
+        try:
+            with socket.create_connection(("127.0.0.1", proxy.port), 30) as raw:
+                with self.context.wrap_socket(raw, server_hostname="localhost", session=self.session) as stream:
+                    stream.sendall(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n")
+                    status = int(stream.recv(4096).split()[1])
+                    self.session = stream.session
+                    return status, stream.session_reused
+        except (ssl.SSLError, ConnectionResetError):
+            return 0, False
 
 
-def test_no_session_instead_of_a_certificate(t):
-    """A session is not resumed where certificates are asked for: neither one of before, nor one with a certificate."""
+def test_session_of_before(t):
+    """A session from before certificates were asked for stands for none."""
     ca = ClientCa(t)
-    identity = ca.issue("good")
-    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        proxy = t.proxy(auth={"preshared": preshared(t)}, limits={"auth-failures": 1000})
-        status, _, session = resume(t, proxy, version)
-        same(resume(t, proxy, version, session)[:2], (403, True), f"{version}: before")
+    for version in VERSIONS_OF_TLS:
+        proxy, visitor = t.proxy(auth={"preshared": preshared(t)}, limits={"auth-failures": 1000}), Visitor(t, version)
+        same([visitor.visit(proxy) for _ in range(2)], [(403, False), (403, True)], f"{version}: before")
         t.write_settings({**proxy.settings, "tls": tls(t, ca), "auth": {"mtls": {}, "preshared": preshared(t)}},
                          proxy.config_path)
         same(proxy.reload()[0], "reload", "the reload")
-        same(resume(t, proxy, version, session)[:2], (403, False), f"{version}: a session of before")
-        status, _, session = resume(t, proxy, version, identity=identity)
-        same(status, 502, f"{version}: with a certificate")  # nobody listens at port 1
-        if session:
-            same(resume(t, proxy, version, session, identity)[1], False, f"{version}: a session with a certificate")
+        same(visitor.visit(proxy), (403, False), f"{version}: behind the reload")
+
+
+def test_session_keeps_the_identity(t):
+    """Who resumes is who they were, until a rule, a CRL or the CA says otherwise. 502: nobody listens at the target."""
+    for version in VERSIONS_OF_TLS:
+        ca = ClientCa(t, f"ca{version}")
+        names = ",".join(f"DNS:{'n' * 60}{i}.test" for i in range(8))
+        good, other, wordy = ca.issue("good", names="DNS:good.test"), ca.issue("other"), ca.issue("wordy", names=names)
+        proxy = mtls_proxy(t, ca, ca.revoke(), allow=["dns:good.test", f"dns:{'n' * 60}7.test"])
+        for identity, wanted in ((good, [(502, False), (502, True), (502, True)]), (other, [(403, False), (403, True)]),
+                                 (None, [(403, False), (403, True)]),
+                                 (wordy, [(502, False), (502, False)])):  # who does not fit into a ticket
+            visitor = Visitor(t, version, identity)
+            same([visitor.visit(proxy) for _ in wanted], wanted, f"{version}, {identity}")
+        visitor = Visitor(t, version, good)
+        same(visitor.visit(proxy), (502, False), f"{version}: before it is revoked")
+        ca.revoke(good[0])
+        same(proxy.reload()[0], "reload", "the reload")
+        same(visitor.visit(proxy), (0, False), f"{version}: revoked")
 
 
 def test_another_ca(t):

@@ -215,6 +215,20 @@ static void play_certificate(sim_world *w) {
     sim_advance(w, EVERYTHING);
 }
 
+/* The client of the second connection is known by what the first one's ticket says. */
+static void play_resumed(sim_world *w) {
+    void *session = NULL;
+    for (int i = 0; i < 4; i++) {
+        sim_conn *c = sim_connect(w, &(sim_client){.tls = i < 2 ? 12 : 13, .session = session, .identified = true});
+        sim_tun *t =
+            sim_request(c, &(sim_ask){.authority = SIM_ECHO ":1001", .key = "", .may_dial = true, .send_fin = true});
+        sim_settle(w);
+        sim_session_free(session);
+        session = i % 2 == 0 && t->answered ? sim_session_of(c) : NULL;
+    }
+    sim_advance(w, EVERYTHING);
+}
+
 static size_t write_challenge(void *context, char *text, size_t size) {
     (void)context;
     return (size_t)snprintf(text, size, "Sim realm=\"%0400d\"", 0);
@@ -266,6 +280,7 @@ static const scene SCENARIOS[] = {
     {"client_psk_fail", play_psk_fail, true, NULL},
     {"certificate", play_certificate, false, ask_certificates},
     {"client_certificate", play_certificate, true, ask_certificates},
+    {"resumed", play_resumed, false, ask_certificates},
     {"challenge", play_challenge, false, ask_challenges},
 };
 

@@ -1,15 +1,18 @@
 /*
  * crypto_ticket_test.c: session tickets sealed with the configuration's keys.
  * Goal: every key opens what it sealed, an old one asks for a new ticket where
- * the protocol needs it, a foreign or changed one is rejected, no nonce repeats.
+ * the protocol needs it, a foreign, changed or old one is rejected, no nonce repeats;
+ * keys of configurations that know clients by other means are others.
  */
 #include "crypto/ticket.h"
+#include "crypto/ticket_client.h"
 
 #include <string.h>
 
 #include "unit.h"
 
-#define TICKET_LENGTH 200
+#define TICKET_LENGTH 200                /* wolfSSL's part */
+#define WHOLE_LENGTH (TICKET_LENGTH + 9) /* with a client who is nobody: what, since when, and two lengths */
 /* What is authenticated of the two fields: a 12-byte nonce, a 16-byte tag. */
 #define NONCE_USED 12
 #define TAG_USED 16
@@ -18,7 +21,7 @@ typedef struct sealed {
     uint8_t name[WOLFSSL_TICKET_NAME_SZ];
     uint8_t iv[WOLFSSL_TICKET_IV_SZ];
     uint8_t mac[WOLFSSL_TICKET_MAC_SZ];
-    uint8_t bytes[TICKET_LENGTH];
+    uint8_t bytes[WHOLE_LENGTH];
 } sealed;
 
 static unit_random randomness = {.state = 8};
@@ -39,7 +42,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        wolfSSL_free(connections[i]);
+        mq_tls_free(connections[i]);
         wolfSSL_CTX_free(contexts[i]);
     }
     return 0;
@@ -55,11 +58,21 @@ static void make_sealer(mq_ticket_sealer *sealer, const char *keys) {
     assert_int_equal(mq_ticket_sealer_init(sealer, &credentials, &runtime), 0);
 }
 
+/* Of one connection; ssl outlives it here. */
+static void forget(void) {
+    for (size_t i = 0; i < 2; i++) {
+        mq_ticket_client_forget(connections[i]);
+    }
+}
+
 static int call(mq_ticket_sealer *sealer, sealed *ticket, int encrypt, bool tls13) {
-    int length = -1;
+    int length = WHOLE_LENGTH;
     int result = mq_ticket_callback(connections[tls13], ticket->name, ticket->iv, ticket->mac, encrypt, ticket->bytes,
-                                    TICKET_LENGTH, &length, sealer);
-    assert_int_equal(length, TICKET_LENGTH);
+                                    encrypt ? TICKET_LENGTH : WHOLE_LENGTH, &length, sealer);
+    forget();
+    if (result == WOLFSSL_TICKET_RET_OK || result == WOLFSSL_TICKET_RET_CREATE) {
+        assert_int_equal(length, encrypt ? WHOLE_LENGTH : TICKET_LENGTH);
+    }
     return result;
 }
 
@@ -114,12 +127,14 @@ static const key_row KEYS[] = {
 
 static void test_keys(void **state) {
     (void)state;
+    static const uint8_t zeros[WHOLE_LENGTH - TICKET_LENGTH];
     uint8_t plain[TICKET_LENGTH];
     fill_plain(plain);
     for (size_t i = 0; i < COUNT(KEYS); i++) {
         const key_row *row = &KEYS[i];
         sealed ticket = seal(row->sealing);
         CHECK(row->name, memcmp(ticket.bytes, plain, sizeof plain) != 0);
+        CHECK(row->name, memcmp(ticket.bytes + TICKET_LENGTH, zeros, sizeof zeros) != 0);
         CHECK(row->name, open_with(row->opening, &ticket, row->tls13) == row->result);
         bool opened = row->result != WOLFSSL_TICKET_RET_REJECT;
         CHECK(row->name, (memcmp(ticket.bytes, plain, sizeof plain) == 0) == opened);
@@ -179,6 +194,163 @@ static void test_name(void **state) {
     assert_memory_not_equal(a.name, key, sizeof key);
 }
 
+static time_t now;
+
+static time_t tell_now(time_t *out) {
+    (void)out;
+    return now;
+}
+
+/* A day behind the full handshake a ticket is nothing any more; a machine whose clock is behind takes it. */
+static void test_age(void **state) {
+    static const struct {
+        time_t sealed, opened;
+        bool good;
+    } rows[] = {
+        {1000000, 1000000, true},
+        {1000000, 1000000 + MQ_TICKET_LIFETIME_S, true},
+        {1000000, 1000001 + MQ_TICKET_LIFETIME_S, false},
+        {1000000, 999940, true},
+        {1000000, 999999 - MQ_TICKET_LIFETIME_S, false},
+        {1000000, 1000000 + 40 * 365 * (time_t)86400, false},
+        {4294967200, 4294967400, true}, /* 2106 */
+        {4294967200, 4294967201 + MQ_TICKET_LIFETIME_S, false},
+    };
+    (void)state;
+    assert_int_equal(wc_SetTimeCb(tell_now), 0);
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        now = rows[i / 2].sealed;
+        sealed ticket = seal("1");
+        now = rows[i / 2].opened;
+        int result = open_with("1", &ticket, i % 2);
+        assert_int_equal(result, rows[i / 2].good ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_REJECT);
+    }
+    assert_int_equal(wc_SetTimeCb(NULL), 0);
+}
+
+/* A ticket without room for the client is one that nobody opens; wolfSSL wants one all the same. */
+static void test_no_room(void **state) {
+    (void)state;
+    for (int room = TICKET_LENGTH; room <= WHOLE_LENGTH; room++) {
+        mq_ticket_sealer sealer;
+        sealed ticket = {.name = {0}};
+        int length = room;
+        make_sealer(&sealer, "1");
+        assert_int_equal(mq_ticket_callback(connections[1], ticket.name, ticket.iv, ticket.mac, 1, ticket.bytes,
+                                            TICKET_LENGTH, &length, &sealer),
+                         WOLFSSL_TICKET_RET_OK);
+        assert_int_equal(length, room == WHOLE_LENGTH ? WHOLE_LENGTH : TICKET_LENGTH);
+        int opened = mq_ticket_callback(connections[1], ticket.name, ticket.iv, ticket.mac, 0, ticket.bytes, length,
+                                        &length, &sealer);
+        assert_int_equal(opened, room == WHOLE_LENGTH ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_REJECT);
+        forget();
+        mq_ticket_sealer_free(&sealer);
+    }
+}
+
+/* What was sealed without a client's part, or with a broken one, as by another version, is nothing. */
+static void test_broken_parts(void **state) {
+    static const struct {
+        const char *name;
+        uint8_t bytes[64];
+        size_t length;
+        bool good;
+    } rows[] = {
+        {"nobody", {0, 0, 0, 0, 0}, 5, true},
+        {"nothing", {0}, 0, false},
+        {"four bytes", {0, 0, 0, 0}, 4, false},
+        {"nobody, and more", {0, 0, 0, 0, 0, 0}, 6, false},
+        {"an unknown kind", {3, 0, 0, 0, 0}, 5, false},
+        {"a raw key", {2}, 5 + 32 + 8 + 1, true},
+        {"one without its text", {2}, 5 + 32 + 8, false},
+        {"half of its end", {2}, 5 + 32 + 4, false},
+        {"half of its hash", {2}, 5 + 16, false},
+        {"a text that has no end", {2, [45] = 'C', 'N', '=', 'x'}, 5 + 32 + 8 + 4, false},
+        {"a certificate that ends now", {1, [44] = 7}, 5 + 32 + 8 + 1, true},
+        {"one that has ended", {1, [44] = 6}, 5 + 32 + 8 + 1, false},
+        {"one that ends late", {1, [37] = 255}, 5 + 32 + 8 + 1, true},
+    };
+    (void)state;
+    now = 7;
+    assert_int_equal(wc_SetTimeCb(tell_now), 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        mq_peer *peer = NULL;
+        masque_allocator allocator;
+        mq_allocator_init(&allocator, &(masque_allocator){.allocate = NULL});
+        static const uint8_t tag[MQ_TICKET_TAG_LENGTH];
+        /* Exactly as long, for sanitizers. */
+        uint8_t *bytes = malloc(rows[i].length + 1);
+        memcpy(bytes, rows[i].bytes, rows[i].length);
+        CHECK(rows[i].name,
+              mq_ticket_client_keep(connections[1], &allocator, tag, bytes, rows[i].length) == rows[i].good);
+        /* Nothing was resumed, so nothing that a ticket says is anybody's. */
+        CHECK(rows[i].name, mq_ticket_client_of(&peer, &allocator, connections[1]) == 0 && !peer);
+        mq_ticket_client_forget(connections[1]);
+        free(bytes);
+    }
+    assert_int_equal(wc_SetTimeCb(NULL), 0);
+}
+
+/* A ClientHello with several tickets, as some were seen on the wire: the first that opens is the only one that does,
+   also when it comes a second time. */
+static void test_one_of_several(void **state) {
+    (void)state;
+    mq_ticket_sealer sealer;
+    make_sealer(&sealer, "1");
+    for (int tls13 = 0; tls13 < 2; tls13++) {
+        sealed own = seal("1"), other = seal("1"), unknown = seal("2");
+        const struct {
+            sealed *ticket;
+            int result;
+        } rows[] = {{&unknown, WOLFSSL_TICKET_RET_REJECT},
+                    {&own, WOLFSSL_TICKET_RET_OK},
+                    {&other, WOLFSSL_TICKET_RET_REJECT},
+                    {&own, WOLFSSL_TICKET_RET_OK}};
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            sealed copy = *rows[i].ticket;
+            int length = WHOLE_LENGTH;
+            assert_int_equal(mq_ticket_callback(connections[tls13], copy.name, copy.iv, copy.mac, 0, copy.bytes,
+                                                WHOLE_LENGTH, &length, &sealer),
+                             rows[i].result);
+        }
+        forget();
+    }
+    mq_ticket_sealer_free(&sealer);
+}
+
+/* Keys of those who know clients by other means open nothing of each other's. */
+static void test_bound_keys(void **state) {
+    static uint8_t a[] = "a", b[] = "b";
+    const mq_credentials rows[] = {
+        {.key_pem = a, .key_length = 1},
+        {.key_pem = a, .key_length = 1, .asks_clients = true},
+        {.key_pem = a, .key_length = 1, .asks_clients = true, .client_ca_pem = a, .client_ca_length = 1},
+        {.key_pem = a, .key_length = 1, .asks_clients = true, .client_ca_pem = b, .client_ca_length = 1},
+        {.key_pem = a, .key_length = 1, .asks_clients = true, .client_crl = a, .client_crl_length = 1},
+        {.key_pem = a, .key_length = 1, .asks_clients = true, .client_raw_keys = true},
+        {.key_pem = a, .key_length = 1, .asks_clients = true, .client_certificate_needed = true},
+        {.key_pem = b, .key_length = 1},
+        {.key_pem = a, .key_length = 1, .chain_pem = b, .chain_length = 1},
+        {.key_pem = b, .key_length = 1, .asks_clients = true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        for (size_t k = 0; k < COUNT(rows); k++) {
+            mq_credentials one = rows[i], other = rows[k];
+            one.ticket_key_count = other.ticket_key_count = 2;
+            assert_int_equal(mq_credentials_bind_tickets(&one, true), 0);
+            assert_int_equal(mq_credentials_bind_tickets(&other, true), 0);
+            /* Of {b, key} and {a, chain b} the same thing is shown. */
+            bool same = i == k || (i == 7 && k == 8) || (i == 8 && k == 7);
+            assert_int_equal(memcmp(one.ticket_keys[1], other.ticket_keys[1], sizeof one.ticket_keys[1]) == 0, same);
+        }
+    }
+    /* Who asks for nothing and shows what the configuration does has its very keys. */
+    mq_credentials plain = {.key_pem = a, .key_length = 1, .ticket_key_count = 1, .ticket_keys = {{7}}};
+    assert_int_equal(mq_credentials_bind_tickets(&plain, false), 0);
+    assert_int_equal(plain.ticket_keys[0][0], 7);
+}
+
 static void test_nonces_differ(void **state) {
     (void)state;
     enum { TICKETS = 200 };
@@ -208,7 +380,9 @@ int main(void) {
         cmocka_unit_test(test_keys),           cmocka_unit_test(test_no_key_seals_nothing),
         cmocka_unit_test(test_every_bit_flip), cmocka_unit_test(test_swapped_names),
         cmocka_unit_test(test_name),           cmocka_unit_test(test_nonces_differ),
-        cmocka_unit_test(test_free_wipes),
+        cmocka_unit_test(test_free_wipes),     cmocka_unit_test(test_age),
+        cmocka_unit_test(test_no_room),        cmocka_unit_test(test_broken_parts),
+        cmocka_unit_test(test_bound_keys),     cmocka_unit_test(test_one_of_several),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -62,6 +62,15 @@ static bool set_up(sim_conn *conn, WOLFSSL *ssl) {
     if (options->ciphers) {
         done = done && wolfSSL_set_cipher_list(ssl, options->ciphers) == WOLFSSL_SUCCESS;
     }
+    if (options->identified) {
+        done =
+            done &&
+            wolfSSL_use_certificate_file(ssl, SIM_DATA "/sim_client.pem", WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS &&
+            wolfSSL_use_PrivateKey_file(ssl, SIM_DATA "/sim_client_key.pem", WOLFSSL_FILETYPE_PEM) == WOLFSSL_SUCCESS;
+    }
+    if (options->careless) {
+        wolfSSL_set_verify(ssl, WOLFSSL_VERIFY_NONE, NULL);
+    }
     if (options->session) {
         done = done && wolfSSL_set_session(ssl, options->session) == WOLFSSL_SUCCESS;
     }
@@ -142,7 +151,10 @@ void sim_tls_say_close(sim_conn *conn) {
 }
 
 void *sim_session_of(sim_conn *conn) {
-    return wolfSSL_get1_session(conn->ssl);
+    WOLFSSL_SESSION *session = wolfSSL_get1_session(conn->ssl);
+    /* A client that doesn't mind how old it is. */
+    SIM_CHECK(conn->world, wolfSSL_SSL_SESSION_set_timeout(session, 1000000000) == WOLFSSL_SUCCESS, "no session");
+    return session;
 }
 
 void sim_session_free(void *session) {

@@ -99,9 +99,10 @@ typedef struct sim_client {
     masque_congestion congestion;
     const char *name;           /* it must be the certificate's; NULL: it is */
     bool untrusting;            /* knows no authority that signed it */
-    bool identified;            /* an engine, which shows a certificate: sim_client.pem */
-    bool stranger;              /* the same of another CA: unit-server-chain.pem */
-    bool raw_key;               /* with one of both: shows the key alone (RFC 7250) */
+    bool identified;            /* shows a certificate: sim_client.pem */
+    bool stranger;              /* an engine, which shows one of another CA: unit-server-chain.pem */
+    bool raw_key;               /* an engine, with one of both: shows the key alone (RFC 7250) */
+    bool careless;              /* no engine: takes any certificate */
     const uint8_t *trusted_key; /* an engine, which trusts a raw public key with this hash, and no certificate */
     unsigned listener;          /* it came to */
 } sim_client;
