@@ -12,12 +12,18 @@
 #define PROBE_ROUND_TRIPS 3u
 #define PROBE_ACK_DELAY (100 * MASQUE_MILLISECOND)
 
-/* Where one packet is being made. */
+/* A stream's turn is over behind so many bytes; its owner is asked and told once a turn, not once a packet. */
+#define TURN_BYTES 16384u
+
+/* Where packets are being made, one after the other. */
 typedef struct mq_draft {
     ngtcp2_path_storage path;
     ngtcp2_pkt_info info;
     uint8_t *bytes;
     size_t capacity;
+    mq_quic_chunk chunk; /* whose turn it is, and what of it is left from piece FIRST on */
+    size_t first;
+    size_t written; /* of the turn */
 } mq_draft;
 
 typedef enum step { STEP_NONE, STEP_MORE, STEP_DONE, STEP_FAILED } step;
@@ -79,39 +85,73 @@ static step fail_streams(mq_quic *quic) {
     return STEP_FAILED;
 }
 
+/* --- turns of streams -----------------------------------------------------------------------------------------------
+ */
+
+static int begin_turn(mq_quic *quic, mq_draft *draft) {
+    draft->first = draft->written = 0;
+    int error = quic->streams->next_data(quic->owner, &draft->chunk);
+    quic->streams_silent = draft->chunk.stream < 0;
+    return error;
+}
+
+static int end_turn(mq_quic *quic, mq_draft *draft) {
+    int64_t stream = draft->chunk.stream;
+    draft->chunk.stream = -1;
+    return quic->streams->wrote(quic->owner, stream, draft->written);
+}
+
+/* The turn can't go on: for lack of credit, or since the stream is no more. */
+static step cut_turn(mq_quic *quic, mq_draft *draft, int (*tell)(void *owner, int64_t stream)) {
+    int64_t stream = draft->chunk.stream;
+    int error = draft->written > 0 ? end_turn(quic, draft) : 0;
+    draft->chunk.stream = -1;
+    error = error ? error : tell(quic->owner, stream);
+    return error ? fail_streams(quic) : STEP_MORE;
+}
+
+/* LENGTH bytes are in a packet; none, too, is something when all that is left is the end of the stream. */
+static int take_turn(mq_quic *quic, mq_draft *draft, size_t length) {
+    mq_quic_chunk *chunk = &draft->chunk;
+    draft->written += length;
+    while (draft->first < chunk->count && length >= chunk->pieces[draft->first].length) {
+        length -= chunk->pieces[draft->first++].length;
+    }
+    if (draft->first == chunk->count || draft->written >= TURN_BYTES) {
+        return end_turn(quic, draft);
+    }
+    masque_iovec *piece = &chunk->pieces[draft->first];
+    *piece = (masque_iovec){.base = (uint8_t *)piece->base + length, .length = piece->length - length};
+    return 0;
+}
+
 static step write_stream(mq_quic *quic, mq_draft *draft, size_t *length) {
-    mq_quic_chunk chunk = {.stream = -1};
+    const mq_quic_chunk *chunk = &draft->chunk;
     ngtcp2_vec vector[MQ_QUIC_PIECES_MAX];
     ngtcp2_ssize taken = -1;
     if (!quic->streams) {
         return STEP_NONE;
     }
-    if (quic->streams->next_data(quic->owner, &chunk)) {
+    if (chunk->stream < 0 && begin_turn(quic, draft)) {
         return fail_streams(quic);
     }
-    quic->streams_silent = chunk.stream < 0;
-    if (quic->streams_silent) {
+    if (chunk->stream < 0) {
         return STEP_NONE;
     }
-    for (size_t i = 0; i < chunk.count; i++) {
-        vector[i] = (ngtcp2_vec){.base = chunk.pieces[i].base, .len = chunk.pieces[i].length};
+    for (size_t i = draft->first; i < chunk->count; i++) {
+        vector[i] = (ngtcp2_vec){.base = chunk->pieces[i].base, .len = chunk->pieces[i].length};
     }
-    uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | (chunk.fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
+    uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | (chunk->fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
     ngtcp2_ssize result =
         ngtcp2_conn_writev_stream(quic->ng, &draft->path.path, &draft->info, draft->bytes, draft->capacity, &taken,
-                                  flags, chunk.stream, vector, chunk.count, quic->now);
-    int error = 0;
+                                  flags, chunk->stream, vector + draft->first, chunk->count - draft->first, quic->now);
     if (result == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
-        error = quic->streams->blocked(quic->owner, chunk.stream);
-        return error ? fail_streams(quic) : STEP_MORE;
+        return cut_turn(quic, draft, quic->streams->blocked);
     }
     if (result == NGTCP2_ERR_STREAM_SHUT_WR || result == NGTCP2_ERR_STREAM_NOT_FOUND) {
-        error = quic->streams->shut(quic->owner, chunk.stream);
-        return error ? fail_streams(quic) : STEP_MORE;
+        return cut_turn(quic, draft, quic->streams->shut);
     }
-    if (taken >= 0) {
-        error = quic->streams->wrote(quic->owner, chunk.stream, (size_t)taken);
-    }
+    int error = taken >= 0 ? take_turn(quic, draft, (size_t)taken) : 0;
     step next = outcome(result, length);
     if (next == STEP_FAILED) {
         mq_quic_fail(quic, (int)result);
@@ -199,12 +239,13 @@ bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
     size_t budget = quic->state < MQ_QUIC_CLOSING ? ngtcp2_conn_get_send_quantum2(quic->ng) : 0;
     size_t total = 0;
     size_t length = 0;
+    mq_draft draft = {.capacity = MQ_PACKET_MAX, .chunk = {.stream = -1}};
+    ngtcp2_path_storage_zero(&draft.path);
     do {
-        mq_draft draft = {.bytes = mq_quic_packets_room(output), .capacity = MQ_PACKET_MAX};
+        draft.bytes = mq_quic_packets_room(output);
         if (!draft.bytes || quic->state >= MQ_QUIC_CLOSING) {
             break;
         }
-        ngtcp2_path_storage_zero(&draft.path);
         length = write_packet(quic, &draft);
         if (length > 0) {
             const masque_packets to = packets_of(&draft);
@@ -212,6 +253,9 @@ bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
             total += length;
         }
     } while (length > 0 && total < budget);
+    if (draft.chunk.stream >= 0 && draft.written > 0 && quic->state < MQ_QUIC_CLOSING && end_turn(quic, &draft)) {
+        fail_streams(quic);
+    }
     if (total > 0 && quic->state < MQ_QUIC_CLOSING) {
         ngtcp2_conn_update_pkt_tx_time(quic->ng, now);
     }
