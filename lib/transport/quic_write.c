@@ -199,6 +199,25 @@ static masque_packets packets_of(const mq_draft *draft) {
                             .ecn = draft->info.ecn};
 }
 
+/* Where the last packet of an output went, as most of the next do, too. */
+typedef struct last_way {
+    bool known;
+    ngtcp2_path_storage path; /* of known contents when KNOWN only: ngtcp2 compares them unseen */
+    masque_packets to;
+} last_way;
+
+static const masque_packets *follow(last_way *last, const mq_draft *draft) {
+    const ngtcp2_path *path = &draft->path.path;
+    if (!last->known || last->path.path.user_data != path->user_data || !ngtcp2_path_eq(&last->path.path, path)) {
+        ngtcp2_path_storage_zero(&last->path);
+        ngtcp2_path_copy(&last->path.path, path);
+        last->to = packets_of(draft);
+        last->known = true;
+    }
+    last->to.ecn = draft->info.ecn;
+    return &last->to;
+}
+
 static void keep_goodbye(mq_quic *quic, const mq_draft *draft, size_t length) {
     const masque_allocator *allocator = &quic->setup.endpoint->runtime->allocator;
     quic->goodbye_to = packets_of(draft);
@@ -241,6 +260,8 @@ bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
     size_t length = 0;
     mq_draft draft = {.capacity = MQ_PACKET_MAX, .chunk = {.stream = -1}};
     ngtcp2_path_storage_zero(&draft.path);
+    last_way last;
+    last.known = false;
     do {
         draft.bytes = mq_quic_packets_room(output);
         if (!draft.bytes || quic->state >= MQ_QUIC_CLOSING) {
@@ -248,8 +269,7 @@ bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
         }
         length = write_packet(quic, &draft);
         if (length > 0) {
-            const masque_packets to = packets_of(&draft);
-            mq_quic_packets_add(output, &to, length);
+            mq_quic_packets_add(output, follow(&last, &draft), length);
             total += length;
         }
     } while (length > 0 && total < budget);
