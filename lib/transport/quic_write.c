@@ -252,10 +252,17 @@ static void write_goodbye(mq_quic *quic, mq_quic_packets *output) {
     }
 }
 
+/* What one output may have: no more than one burst takes, or each full one would have a second of two packets behind
+   it, a system call of its own. */
+static size_t send_budget(const mq_quic *quic) {
+    size_t quantum = quic->state < MQ_QUIC_CLOSING ? ngtcp2_conn_get_send_quantum2(quic->ng) : 0;
+    return quantum < MQ_BURST_BYTES - MQ_PACKET_MAX ? quantum : MQ_BURST_BYTES - MQ_PACKET_MAX;
+}
+
 bool mq_quic_output(mq_quic *quic, mq_quic_packets *output, masque_time now) {
     quic->now = now;
     quic->streams_silent = false;
-    size_t budget = quic->state < MQ_QUIC_CLOSING ? ngtcp2_conn_get_send_quantum2(quic->ng) : 0;
+    size_t budget = send_budget(quic);
     size_t total = 0;
     size_t length = 0;
     mq_draft draft = {.capacity = MQ_PACKET_MAX, .chunk = {.stream = -1}};

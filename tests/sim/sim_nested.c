@@ -31,7 +31,8 @@ typedef struct nest {
     sim_prng chance;
     node inner, outer, hop, far;
     sim_link up, down;
-    bool through; /* inner's packets go through outer's tunnel */
+    bool through;         /* inner's packets go through outer's tunnel */
+    uint64_t full, split; /* bursts on the way down: as long as one may be; and what one left for another */
 } nest;
 
 static sim_prng *chance;
@@ -201,6 +202,9 @@ static bool send_packets(nest *n, node *from, node *into, sim_link *link) {
     size_t count = masque_engine_pull_packets(from->engine, bursts, BURSTS, n->now);
     for (size_t i = 0; i < count; i++) {
         size_t segment = bursts[i].segment ? bursts[i].segment : bursts[i].length;
+        bool full = bursts[i].length + segment > 65000;
+        n->full += link == &n->down && full;
+        n->split += link == &n->down && full && i + 1 < count;
         if (into) {
             masque_tunnel_datagrams(into->engine, into->tunnel, bursts[i].bytes, bursts[i].length, segment, n->now);
             continue;
@@ -354,6 +358,24 @@ static masque_time transfer(const sim_link_model *model, const controls *control
     return took;
 }
 
+/* While there is more to send, a system call takes as much as one can: no burst of two packets behind each full one. */
+static void test_bursts(void **state) {
+    const sim_link_model model = {.delay = 1 * MS};
+    nest n;
+    (void)state;
+    begin(&n, &model, &CUBIC, false, 1);
+    begin_client(&n, &n.inner);
+    await(&n, &n.inner.open);
+    n.size = 20000000;
+    open_tunnel(&n, &n.inner, false);
+    while (n.inner.moved < n.size) {
+        pass(&n);
+    }
+    print_message("%llu full bursts, %llu with a rest\n", (unsigned long long)n.full, (unsigned long long)n.split);
+    assert_true(n.full > 100 && n.split == 0);
+    end(&n);
+}
+
 /* Whatever the path does, the bytes come whole. */
 static void test_paths(void **state) {
     static const struct {
@@ -407,6 +429,7 @@ static void test_goodput(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths), cmocka_unit_test(test_goodput)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths), cmocka_unit_test(test_bursts),
+                                       cmocka_unit_test(test_goodput)};
     return cmocka_run_group_tests(tests, suite_begin, NULL);
 }
