@@ -1,8 +1,8 @@
 #include "crypto/date.h"
 
-#include <string.h>
-
 #include "crypto/wolfssl.h"
+
+#define DATE_MAX 15u /* GeneralizedTime to the second */
 
 static int64_t seconds_of(const struct tm *date) {
     /* Years begin in March here, so that a leap day is their last; 400 of them have 146,097 days. */
@@ -12,14 +12,11 @@ static int64_t seconds_of(const struct tm *date) {
     return ((days * 24 + date->tm_hour) * 60 + date->tm_min) * 60 + date->tm_sec;
 }
 
-uint64_t mq_date_seconds(const void *date) {
-    const WOLFSSL_ASN1_TIME *text = date;
+uint64_t mq_date_seconds(uint8_t type, const uint8_t *text, size_t length) {
     struct tm parts = {.tm_year = 0};
-    /* In UTC always. What stands behind it is nothing: that of a list is as long as wolfSSL's array. */
-    const uint8_t *end = text && text->length > 0 ? memchr(text->data, 'Z', (size_t)text->length) : NULL;
-    if (!end || wc_GetDateAsCalendarTime(text->data, (int)(end + 1 - text->data), (byte)text->type, &parts) != 0) {
-        return 0;
-    }
-    int64_t seconds = seconds_of(&parts);
+    /* In UTC always. */
+    bool good = length > 0 && length <= DATE_MAX && text[length - 1] == 'Z' &&
+                wc_GetDateAsCalendarTime(text, (int)length, type, &parts) == 0;
+    int64_t seconds = good ? seconds_of(&parts) : 0;
     return seconds > 0 ? (uint64_t)seconds : 0;
 }

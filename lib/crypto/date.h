@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-/* Seconds since 1970 of DATE, a WOLFSSL_ASN1_TIME; 0: it can't be read, is NULL, or was before. */
-uint64_t mq_date_seconds(const void *date);
+/* Seconds since 1970 of a UTCTime or GeneralizedTime, as the DER TYPE is; 0: it can't be read, or was before. */
+uint64_t mq_date_seconds(uint8_t type, const uint8_t *text, size_t length);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "crypto/crl.h"
+
 #define NONCE_LENGTH 12
 #define TAG_LENGTH MQ_TICKET_TAG_LENGTH
 #define TAIL_LENGTH 4 /* how long the client's part before it is, and what fills it up */
@@ -29,7 +31,9 @@ int mq_ticket_sealer_init(mq_ticket_sealer *sealer, const mq_credentials *creden
     sealer->clients = !credentials->asks_clients               ? MQ_CLIENTS_UNASKED
                       : credentials->client_certificate_needed ? MQ_CLIENTS_NEEDED
                                                                : MQ_CLIENTS_ASKED;
-    sealer->clients_until = UINT64_MAX;
+    bool has_crl = credentials->asks_clients && credentials->client_crl;
+    sealer->clients_until =
+        has_crl ? mq_crl_until(credentials->client_crl, credentials->client_crl_length) : UINT64_MAX;
     for (size_t i = 0; i < credentials->ticket_key_count; i++) {
         int error = key_init(&sealer->keys[i], credentials->ticket_keys[i]);
         if (error) {

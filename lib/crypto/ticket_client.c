@@ -50,7 +50,9 @@ static size_t write_head(uint8_t *at, uint8_t kind) {
 /* When SSL's peer's certificate ends; 0: it can't be read. */
 static uint64_t end_of(WOLFSSL *ssl) {
     WOLFSSL_X509 *certificate = wolfSSL_get_peer_certificate(ssl);
-    uint64_t end = certificate ? mq_date_seconds(wolfSSL_X509_get_notAfter(certificate)) : 0;
+    const WOLFSSL_ASN1_TIME *date = certificate ? wolfSSL_X509_get_notAfter(certificate) : NULL;
+    uint64_t end =
+        date && date->length > 0 ? mq_date_seconds((uint8_t)date->type, date->data, (size_t)date->length) : 0;
     wolfSSL_X509_free(certificate);
     return end;
 }

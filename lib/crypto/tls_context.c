@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "crypto/date.h"
+#include "crypto/crl.h"
 #include "crypto/digest.h"
 #include "crypto/peer.h"
 #include "crypto/raw_key.h"
@@ -146,49 +146,17 @@ static int set_sessions(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer) {
     return done ? 0 : MASQUE_ERR_CRYPTO;
 }
 
-/* When a list has to be replaced by a newer one (RFC 5280 5.1.2.5); a full handshake fails then. */
-static void note_end(mq_ticket_sealer *sealer, WOLFSSL_X509_CRL *crl) {
-    uint64_t end = crl ? mq_date_seconds(wolfSSL_X509_CRL_get_nextUpdate(crl)) : 0;
-    sealer->clients_until = end < sealer->clients_until ? end : sealer->clients_until;
-    wolfSSL_X509_CRL_free(crl);
+static bool load_one_crl(void *ctx, const uint8_t *bytes, size_t length, bool pem) {
+    return wolfSSL_CTX_LoadCRLBuffer(ctx, bytes, (long)length, pem ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1) ==
+           WOLFSSL_SUCCESS;
 }
 
-static void note_pem_end(mq_ticket_sealer *sealer, const char *text) {
-    WOLFSSL_BIO *bio = wolfSSL_BIO_new_mem_buf(text, (int)strlen(text));
-    note_end(sealer, bio ? wolfSSL_PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL) : NULL);
-    wolfSSL_BIO_free(bio);
+static bool load_crl(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
+    return wolfSSL_CTX_EnableCRL(ctx, 0) == WOLFSSL_SUCCESS &&
+           mq_crl_each(credentials->client_crl, credentials->client_crl_length, load_one_crl, ctx);
 }
 
-/* wolfSSL reads only the first of several. TEXT ends with a zero (engine/config.c). */
-static bool load_pem_crls(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const char *text) {
-    static const char begin[] = "-----BEGIN X509 CRL-----";
-    size_t count = 0;
-    for (const char *at = strstr(text, begin); at; at = strstr(at + 1, begin)) {
-        if (wolfSSL_CTX_LoadCRLBuffer(ctx, (const uint8_t *)at, (long)strlen(at), WOLFSSL_FILETYPE_PEM) !=
-            WOLFSSL_SUCCESS) {
-            return false;
-        }
-        note_pem_end(sealer, at);
-        count++;
-    }
-    return count > 0;
-}
-
-static bool load_crl(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const mq_credentials *credentials) {
-    const uint8_t *crl = credentials->client_crl;
-    size_t length = credentials->client_crl_length;
-    if (wolfSSL_CTX_EnableCRL(ctx, 0) != WOLFSSL_SUCCESS) {
-        return false;
-    }
-    /* DER begins with a SEQUENCE. */
-    if (crl[0] != 0x30) {
-        return load_pem_crls(ctx, sealer, (const char *)crl);
-    }
-    note_end(sealer, wolfSSL_d2i_X509_CRL(NULL, crl, (int)length));
-    return wolfSSL_CTX_LoadCRLBuffer(ctx, crl, (long)length, WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS;
-}
-
-static int set_client_certificates(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, const mq_credentials *credentials) {
+static int set_client_certificates(WOLFSSL_CTX *ctx, const mq_credentials *credentials) {
     static const char types[] = {WOLFSSL_CERT_TYPE_RPK, WOLFSSL_CERT_TYPE_X509};
     int type_count = credentials->client_ca_pem ? 2 : 1;
     int mode = WOLFSSL_VERIFY_PEER | (credentials->client_certificate_needed ? WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
@@ -200,7 +168,7 @@ static int set_client_certificates(WOLFSSL_CTX *ctx, mq_ticket_sealer *sealer, c
                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
         return MASQUE_ERR_CLIENT_CA;
     }
-    if (credentials->client_crl && !load_crl(ctx, sealer, credentials)) {
+    if (credentials->client_crl && !load_crl(ctx, credentials)) {
         return MASQUE_ERR_CLIENT_CRL;
     }
     wolfSSL_CTX_set_verify(ctx, mode, NULL);
@@ -220,7 +188,7 @@ static int set_up(WOLFSSL_CTX *ctx, int version, const char *ciphers, const mq_c
         error = MASQUE_ERR_CRYPTO;
     }
     error = error ? error : set_sessions(ctx, sealer);
-    return error || !credentials->asks_clients ? error : set_client_certificates(ctx, sealer, credentials);
+    return error || !credentials->asks_clients ? error : set_client_certificates(ctx, credentials);
 }
 
 static int set_up_servers(mq_tls_context *context, const mq_credentials *credentials, const masque_runtime *runtime) {
