@@ -54,16 +54,19 @@ void mq_ticket_sealer_free(mq_ticket_sealer *sealer) {
 }
 
 /* Puts the client's part behind LENGTH bytes and returns the length of both; LENGTH itself: there is no room. Where
-   certificates are asked for it is as long as it may be: everybody sees how long a ticket is. */
+   certificates are asked for it is as long as it may be, for everybody sees how long a ticket is, and is empty, so that
+   nobody resumes, when it can't be written. */
 static size_t add_client(mq_ticket_sealer *sealer, WOLFSSL *ssl, uint8_t *ticket, size_t length, size_t room) {
-    size_t added = room <= length + TAIL_LENGTH
-                       ? 0
-                       : mq_ticket_client_write(ssl, &sealer->runtime.allocator, sealer->clients, ticket + length,
-                                                room - length - TAIL_LENGTH);
-    if (added == 0) {
+    if (room < length + TAIL_LENGTH) {
         return length;
     }
-    size_t filled = sealer->clients == MQ_CLIENTS_UNASKED ? 0 : room - length - TAIL_LENGTH - added;
+    size_t left = room - length - TAIL_LENGTH;
+    size_t added = mq_ticket_client_write(ssl, &sealer->runtime.allocator, sealer->clients, ticket + length, left);
+    bool asked = sealer->clients != MQ_CLIENTS_UNASKED;
+    if (added == 0 && !asked) {
+        return length;
+    }
+    size_t filled = asked ? left - added : 0;
     memset(ticket + length + added, 0, filled);
     uint8_t *tail = ticket + length + added + filled;
     tail[0] = (uint8_t)(added >> 8);

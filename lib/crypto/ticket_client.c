@@ -41,10 +41,9 @@ static void put_number(uint8_t *at, uint64_t number, size_t length) {
     }
 }
 
-static size_t write_head(uint8_t *at, uint8_t kind) {
+static void write_head(uint8_t *at, uint8_t kind) {
     at[0] = kind;
     put_number(at + 1, (uint64_t)wc_Time(NULL), SINCE_LENGTH);
-    return HEAD_LENGTH;
 }
 
 /* When SSL's peer's certificate ends; 0: it can't be read. */
@@ -63,9 +62,9 @@ static size_t write_peer(WOLFSSL *ssl, const mq_peer *peer, uint8_t *at, size_t 
     if ((!raw && end == 0) || FIXED_LENGTH + peer->length > room) {
         return 0;
     }
-    size_t length = write_head(at, raw ? RAW_KEY : CERTIFICATE);
-    memcpy(at + length, peer->told.key_hash, HASH_LENGTH);
-    put_number(at + length + HASH_LENGTH, end, END_LENGTH);
+    write_head(at, raw ? RAW_KEY : CERTIFICATE);
+    memcpy(at + HEAD_LENGTH, peer->told.key_hash, HASH_LENGTH);
+    put_number(at + HEAD_LENGTH + HASH_LENGTH, end, END_LENGTH);
     memcpy(at + FIXED_LENGTH, peer->text, peer->length);
     return FIXED_LENGTH + peer->length;
 }
@@ -79,9 +78,11 @@ size_t mq_ticket_client_write(void *ssl, const masque_allocator *allocator, mq_c
     if (wolfSSL_session_reused(ssl)) {
         /* It is as old as it was. */
         const kept *old = wolfSSL_get_ex_data(ssl, KEPT_AT);
-        size_t length = old && old->length <= room ? old->length : 0;
-        memcpy(at, old ? old->bytes : at, length);
-        return length;
+        if (!old || old->length > room) {
+            return 0;
+        }
+        memcpy(at, old->bytes, old->length);
+        return old->length;
     }
     if (clients != MQ_CLIENTS_UNASKED && mq_peer_of_tls(&peer, allocator, ssl)) {
         return 0;
@@ -89,7 +90,11 @@ size_t mq_ticket_client_write(void *ssl, const masque_allocator *allocator, mq_c
     if (clients == MQ_CLIENTS_NEEDED && !peer) {
         return 0; /* wolfSSL had no memory to tell */
     }
-    size_t length = peer ? write_peer(ssl, peer, at, room) : write_head(at, NOBODY);
+    if (!peer) {
+        write_head(at, NOBODY);
+        return HEAD_LENGTH;
+    }
+    size_t length = write_peer(ssl, peer, at, room);
     mq_peer_del(peer, allocator);
     return length;
 }

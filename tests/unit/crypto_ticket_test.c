@@ -248,6 +248,37 @@ static void test_no_room(void **state) {
     }
 }
 
+/* Where certificates are asked for all tickets look alike: also one of somebody who could not be written down, which is
+   refused, so that they show who they are again. */
+static void test_equal_lengths(void **state) {
+    enum { ROOM = 64 };
+    const uint8_t zeros[MASQUE_TICKET_KEY_LENGTH] = {0};
+    (void)state;
+    for (int needed = 0; needed < 2; needed++) {
+        const mq_credentials credentials = {
+            .ticket_key_count = 1, .asks_clients = true, .client_certificate_needed = needed};
+        const masque_runtime runtime = {.random = unit_random_source, .context = &randomness};
+        mq_ticket_sealer sealer;
+        sealed ticket = {.name = {0}};
+        uint8_t bytes[TICKET_LENGTH + ROOM] = {0};
+        int length = sizeof bytes;
+        assert_int_equal(mq_ticket_sealer_init(&sealer, &credentials, &runtime), 0);
+        assert_int_equal(mq_ticket_callback(connections[1], ticket.name, ticket.iv, ticket.mac, 1, bytes, TICKET_LENGTH,
+                                            &length, &sealer),
+                         WOLFSSL_TICKET_RET_OK);
+        assert_int_equal(length, sizeof bytes);
+        assert_memory_equal(ticket.name, sealer.keys[0].name, sizeof ticket.name);
+        assert_memory_not_equal(bytes + TICKET_LENGTH, zeros, sizeof zeros);
+        /* Nobody can't be where a certificate is needed. */
+        assert_int_equal(
+            mq_ticket_callback(connections[1], ticket.name, ticket.iv, ticket.mac, 0, bytes, length, &length, &sealer),
+            needed ? WOLFSSL_TICKET_RET_REJECT : WOLFSSL_TICKET_RET_OK);
+        assert_int_equal(length, needed ? (int)sizeof bytes : TICKET_LENGTH);
+        forget();
+        mq_ticket_sealer_free(&sealer);
+    }
+}
+
 /* What was sealed without a client's part, or with a broken one, as by another version, is nothing. */
 static void test_broken_parts(void **state) {
     static const struct {
@@ -383,6 +414,7 @@ int main(void) {
         cmocka_unit_test(test_free_wipes),     cmocka_unit_test(test_age),
         cmocka_unit_test(test_no_room),        cmocka_unit_test(test_broken_parts),
         cmocka_unit_test(test_bound_keys),     cmocka_unit_test(test_one_of_several),
+        cmocka_unit_test(test_equal_lengths),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
