@@ -23,7 +23,7 @@ typedef enum mq_quic_state {
     MQ_QUIC_DRAINING, /* nothing is sent any more */
 } mq_quic_state;
 
-/* Bytes of a stream for the next packet. */
+/* Bytes of a stream for the next packets. */
 #define MQ_QUIC_PIECES_MAX 8
 typedef struct mq_quic_chunk {
     int64_t stream; /* -1: there are none */
@@ -44,7 +44,8 @@ typedef struct mq_quic_streams {
     int (*closed)(void *owner, int64_t stream, void *stream_owner, uint64_t code);
     int (*may_send)(void *owner, int64_t stream); /* the client widened its window */
     int (*datagram)(void *owner, const uint8_t *bytes, size_t length);
-    /* Output: what is next, and what became of it. */
+    /* Output: what is next, which stays as it is until all that became of it is told, within the same call of
+       mq_quic_output(). */
     int (*next_data)(void *owner, mq_quic_chunk *chunk);
     int (*wrote)(void *owner, int64_t stream, size_t length);
     int (*blocked)(void *owner, int64_t stream);

@@ -85,8 +85,7 @@ static step fail_streams(mq_quic *quic) {
     return STEP_FAILED;
 }
 
-/* --- turns of streams -----------------------------------------------------------------------------------------------
- */
+/* --- turns of streams --------------------------------------------------------------------------------------------- */
 
 static int begin_turn(mq_quic *quic, mq_draft *draft) {
     draft->first = draft->written = 0;
